@@ -1,0 +1,28 @@
+"""GPT-OSS inside Jupyter: OpenAI-compatible routes and the %%oss magic, sharing one MLX model."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+__version__ = "0.1.0"
+
+
+def _jupyter_server_extension_points() -> list[dict[str, Any]]:
+    from jupyter_mlx_gpt_oss.app import GptOss  # noqa: PLC0415  a kernel imports this package too, without a server
+
+    return [{"module": "jupyter_mlx_gpt_oss", "app": GptOss}]
+
+
+def load_ipython_extension(ipython: "InteractiveShell") -> None:
+    """Make `%%oss` and `%oss` known to a shell: `%load_ext jupyter_mlx_gpt_oss`."""
+    from jupyter_mlx_gpt_oss.magics.magics import register  # noqa: PLC0415  the server imports this package without IPython
+
+    register(ipython)
+
+
+def unload_ipython_extension(ipython: "InteractiveShell") -> None:
+    """Take the magics away again: `%unload_ext jupyter_mlx_gpt_oss`."""
+    from jupyter_mlx_gpt_oss.magics.magics import unregister  # noqa: PLC0415
+
+    unregister(ipython)

@@ -1,0 +1,92 @@
+"""The protocol that every engine follows; `GptOss.engine_class` takes any implementation of it.
+
+An engine belongs to one asyncio event loop. Every method is called there, and none of them blocks it.
+"""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Protocol
+
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, TokenOutput
+
+
+class EngineState(StrEnum):
+    """Where the model is."""
+
+    UNLOADED = "unloaded"
+    LOADING = "loading"
+    READY = "ready"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelInfo:
+    """What is known of a model once it is loaded."""
+
+    name: str
+    """As the user named it: `demo`, a directory's name, a Hugging Face id."""
+    context_length: int
+    """Tokens of prompt and answer together."""
+    quantization: str | None
+    """Such as `mxfp4 experts, 8-bit rest`; None for unquantised weights."""
+    is_demo: bool
+    weight_bytes: int
+    device: str
+    """Such as `gpu` or `cpu`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineStatus:
+    """A snapshot of an engine; costs nothing to take and never waits for the model."""
+
+    state: EngineState
+    model: ModelInfo | None = None
+    num_running: int = 0
+    num_waiting: int = 0
+    memory_bytes: int = 0
+    """Memory of the engine process in use by MLX."""
+    tokens_per_second: float = 0.0
+    """Tokens generated a second by all requests together, over the last seconds."""
+    error: str | None = None
+    """Why the model is not ready, for a person; no prompt, no answer."""
+
+
+class Engine(Protocol):
+    """Tokens in, tokens out."""
+
+    def status(self) -> EngineStatus:
+        """Return a snapshot."""
+        ...
+
+    async def load(self, model: str | None = None) -> ModelInfo:
+        """Load the model if it is not loaded, or switch to another; return what is known of it.
+
+        Raises:
+            ModelLoadError, OutOfMemoryError: the model cannot be loaded. The next call tries again.
+            EngineDeadError: the engine process ended while loading.
+        """
+        ...
+
+    def generate(self, request: GenerationRequest) -> AsyncIterator[Progress | TokenOutput]:
+        """Generate one answer: any number of Progress, then TokenOutput until one has a finish reason.
+
+        Loads the model if need be. Closing the iterator early aborts the request.
+
+        Raises:
+            QueueFullError, ContextLengthError: before the first item.
+            ModelLoadError, OutOfMemoryError, GenerationError, EngineDeadError: at any item.
+        """
+        ...
+
+    def abort(self, request_id: str) -> None:
+        """Stop a request; its iterator ends with FinishReason.ABORT. Unknown ids are ignored."""
+        ...
+
+    async def unload(self) -> None:
+        """Give all memory of the model back; open requests end with EngineDeadError."""
+        ...
+
+    async def stop(self) -> None:
+        """Unload for good; bounded in time, leaves no process behind."""
+        ...
