@@ -1,0 +1,27 @@
+"""Everything that an engine can be told at its start, as one frozen value. `config.py` makes it of traits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EngineConfig:
+    """Limits and choices of one engine. Every bounded thing of the engine has its bound here."""
+
+    model: str = "demo"
+    """`demo`, a local directory, or a Hugging Face id."""
+    context_length: int | None = None
+    """Tokens of prompt and answer together; None: what the model was made for."""
+    max_running_requests: int = 8
+    """Requests that decode together."""
+    max_waiting_requests: int = 64
+    """Requests that may wait; one more is refused with QueueFullError."""
+    max_prefill_tokens: int = 512
+    """Prompt tokens computed in one step, at the most."""
+    stall_timeout_seconds: float = 120.0
+    """A busy engine process that reports nothing for so long is replaced."""
+    stop_timeout_seconds: float = 5.0
+    """How long the engine process may take to end before it is killed."""
+
+    def __post_init__(self) -> None:
+        if min(self.max_running_requests, self.max_prefill_tokens) < 1 or self.max_waiting_requests < 0:
+            raise ValueError("max_running_requests and max_prefill_tokens start at 1, max_waiting_requests at 0")
