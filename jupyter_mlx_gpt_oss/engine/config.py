@@ -24,4 +24,6 @@ class EngineConfig:
 
     def __post_init__(self) -> None:
         if min(self.max_running_requests, self.max_prefill_tokens) < 1 or self.max_waiting_requests < 0:
-            raise ValueError("max_running_requests and max_prefill_tokens start at 1, max_waiting_requests at 0")
+            raise ValueError(
+                "max_running_requests and max_prefill_tokens start at 1, max_waiting_requests at 0"
+            )

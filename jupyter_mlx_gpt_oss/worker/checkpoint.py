@@ -1,0 +1,132 @@
+"""A directory to a checked gpt_oss checkpoint, before any weight is read.
+
+Both layouts hold: mlx-community's (MXFP4 experts split into gate_proj and up_proj, the rest 8-bit or bf16) and OpenAI's own
+(`gate_up_proj_blocks`, `gate_up_proj_scales`). Only safetensors are read; no code of a checkpoint is ever run.
+"""
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from jupyter_mlx_gpt_oss.errors import ModelLoadError
+
+_MODEL_TYPE = "gpt_oss"
+_DEFAULT_CONTEXT_LENGTH = 131_072  # openai/gpt-oss model card
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A complete gpt_oss checkpoint."""
+
+    directory: Path
+    config: dict[str, Any]
+    weight_files: tuple[Path, ...]
+    num_parameters_float: int
+    """Entries of tensors that are stored as bf16, fp16 or fp32."""
+    weight_bytes: int
+    """Of all tensors, as stored."""
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and answer together, as the checkpoint says."""
+        return int(self.config.get("max_position_embeddings") or _DEFAULT_CONTEXT_LENGTH)
+
+    @property
+    def quantization(self) -> str | None:
+        """Such as `mxfp4 experts, 8-bit rest`; None where nothing is quantised."""
+        config = self.config.get("quantization") or self.config.get("quantization_config")
+        if not isinstance(config, dict):
+            return None
+        experts = str(config.get("mode") or config.get("quant_method") or f"{config.get('bits')}-bit")
+        rest = {entry["bits"] for entry in config.values() if isinstance(entry, dict) and "bits" in entry}
+        return (
+            f"{experts} experts, {'/'.join(map(str, sorted(rest)))}-bit rest"
+            if rest
+            else f"{experts} experts, bf16 rest"
+        )
+
+
+def read_checkpoint(directory: Path) -> Checkpoint:
+    """Check a directory's config and that all of its weight files are there.
+
+    Raises:
+        ModelLoadError: it is no gpt_oss checkpoint, or not a complete one; says what is wrong and what would help.
+    """
+    config = read_config(directory / "config.json")
+    files = _weight_files(directory)
+    num_float, weight_bytes = 0, 0
+    for file in files:
+        for tensor in _tensors(file):
+            begin, end = tensor["data_offsets"]
+            weight_bytes += end - begin
+            if tensor["dtype"] in ("BF16", "F16", "F32"):
+                num_float += math.prod(tensor["shape"])
+    return Checkpoint(directory, config, files, num_float, weight_bytes)
+
+
+def read_config(file: Path) -> dict[str, Any]:
+    """Return a config.json that says gpt_oss.
+
+    Raises:
+        ModelLoadError: it is missing, broken, or another architecture's.
+    """
+    where = file.parent.name
+    try:
+        config = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelLoadError(
+            f"{where!r} holds no config.json. Expected the directory of a gpt_oss checkpoint, with config.json and "
+            "model*.safetensors."
+        ) from error
+    except (OSError, ValueError) as error:
+        raise ModelLoadError(
+            f"config.json of {where!r} cannot be read: {error}. Download it again."
+        ) from error
+    model_type = config.get("model_type") if isinstance(config, dict) else None
+    if model_type != _MODEL_TYPE:
+        raise ModelLoadError(
+            f"{where!r} is a model of type {model_type!r}, and only {_MODEL_TYPE!r} is served. Try "
+            "mlx-community/gpt-oss-20b-MXFP4-Q8 or openai/gpt-oss-20b."
+        )
+    return dict(config)
+
+
+def _weight_files(directory: Path) -> tuple[Path, ...]:
+    index = directory / "model.safetensors.index.json"
+    if index.is_file():
+        try:
+            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+        except (OSError, ValueError, KeyError, AttributeError) as error:
+            raise ModelLoadError(f"{index.name} of {directory.name!r} cannot be read: {error!r}.") from error
+        missing = [name for name in names if not (directory / name).is_file()]
+        if missing:
+            raise ModelLoadError(
+                f"{directory.name!r} is incomplete: {len(missing)} of {len(names)} weight files are missing, the first is "
+                f"{missing[0]}. Download the checkpoint again."
+            )
+        return tuple(directory / name for name in names)
+    files = tuple(sorted(directory.glob("model*.safetensors")))
+    if not files:
+        raise ModelLoadError(
+            f"{directory.name!r} holds no model*.safetensors. Only safetensors are read; download the checkpoint again."
+        )
+    return files
+
+
+def _tensors(file: Path) -> list[dict[str, Any]]:
+    """Return the header's entries of a safetensors file, and check that the file is as long as they say."""
+    try:
+        with file.open("rb") as stream:
+            header_bytes = int.from_bytes(stream.read(8), "little")
+            header = json.loads(stream.read(header_bytes) if header_bytes < file.stat().st_size else b"")
+        entries = [entry for name, entry in header.items() if name != "__metadata__"]
+        expected = 8 + header_bytes + max((entry["data_offsets"][1] for entry in entries), default=0)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ModelLoadError(f"{file.name} is no safetensors file: {error!r}. Download it again.") from error
+    if file.stat().st_size < expected:
+        raise ModelLoadError(
+            f"{file.name} is cut off: it has {file.stat().st_size} bytes, its header says {expected}. Download it again."
+        )
+    return entries

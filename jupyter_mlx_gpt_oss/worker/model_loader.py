@@ -1,0 +1,146 @@
+"""The name of a model to a model that is ready to step: resolved, checked, loaded, warmed up.
+
+Runs on the worker's main thread, as every step later does.
+"""
+
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import psutil
+from mlx.utils import tree_flatten
+from mlx_lm.utils import load_model as load_mlx_model
+
+from jupyter_mlx_gpt_oss import demo
+from jupyter_mlx_gpt_oss.engine.base import ModelInfo
+from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
+from jupyter_mlx_gpt_oss.errors import ModelLoadError, OutOfMemoryError
+from jupyter_mlx_gpt_oss.worker.checkpoint import Checkpoint, read_checkpoint
+from jupyter_mlx_gpt_oss.worker.download import download
+from jupyter_mlx_gpt_oss.worker.head import FullHead, Head
+from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
+from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
+
+DEMO = "demo"
+_CACHE_LIMIT_BYTES = 1 << 30  # MLX keeps freed buffers for reuse, by default as many as there is memory
+_RESERVE_BYTES = 1 << 30  # caches, activations and the rest of the machine
+_WARM_UP_TOKENS = (200_006, 173_781)  # `<|start|>assistant`: any two tokens would do
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedModel:
+    """A model, its head and what is known of it."""
+
+    model: Any
+    """mlx-lm's gpt_oss Model, its parameters evaluated."""
+    head: Head
+    info: ModelInfo
+
+
+def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
+    """Load a model.
+
+    Args:
+        name: `demo`, a directory, or a Hugging Face id.
+        context_length: tokens; None or more than the model was made for: what it was made for.
+        report: told of the progress.
+
+    Raises:
+        ModelLoadError: it is no gpt_oss checkpoint, incomplete, or not to be had.
+        OutOfMemoryError: it needs more memory than there is.
+    """
+    is_on_cpu = mx.default_device() == mx.cpu
+    prepare_device()
+    checkpoint = read_checkpoint(_resolve(name, report))
+    _check_memory(checkpoint, is_on_cpu=is_on_cpu)
+    model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report)
+    head: Head = NarrowHead(model) if name == DEMO and is_on_cpu else FullHead(model)
+    report(Progress(stage=ProgressStage.WARMING_UP))
+    _warm_up(model, head)
+    info = ModelInfo(
+        name=name,
+        context_length=min(context_length or checkpoint.context_length, checkpoint.context_length),
+        quantization=checkpoint.quantization,
+        is_demo=name == DEMO,
+        weight_bytes=checkpoint.weight_bytes,
+        device="cpu" if is_on_cpu else "gpu",
+    )
+    return LoadedModel(model, head, info)
+
+
+def prepare_device() -> None:
+    """Set MLX's limits, once for the life of the process."""
+    mx.set_cache_limit(_CACHE_LIMIT_BYTES)
+    if mx.default_device() == mx.gpu:
+        if recommended := mx.device_info().get("max_recommended_working_set_size"):
+            mx.set_wired_limit(int(recommended))
+    elif shutil.which("g++") is None and shutil.which("c++") is None:
+        mx.disable_compile()  # on the CPU mx.compile calls the system's compiler
+
+
+def _resolve(name: str, report: Report) -> Path:
+    if name == DEMO:
+        return demo.cached_checkpoint()
+    directory = Path(name).expanduser()
+    if directory.is_dir():
+        return directory
+    if directory.is_absolute() or name.startswith((".", "~")):
+        raise ModelLoadError(f"There is no directory {directory.name!r} at the path given as the model.")
+    return download(name, report)
+
+
+def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool) -> None:
+    # On the CPU the tensors that are not packed are computed, and so kept, in float32.
+    needed = (
+        checkpoint.weight_bytes + (2 * checkpoint.num_parameters_float if is_on_cpu else 0) + _RESERVE_BYTES
+    )
+    available = psutil.virtual_memory().available
+    if not is_on_cpu:
+        available = int(mx.device_info().get("max_recommended_working_set_size", available))
+    if needed > available:
+        raise OutOfMemoryError(
+            f"The model needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB can be used. Close other "
+            "programs or choose a smaller model."
+        )
+
+
+def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report) -> Any:
+    try:
+        model, _ = load_mlx_model(checkpoint.directory, lazy=True)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        raise ModelLoadError(
+            f"The weights of {checkpoint.directory.name!r} do not fit its config: {_first_line(error)}. Download the "
+            "checkpoint again."
+        ) from error
+    if is_on_cpu:
+        model.set_dtype(mx.float32)  # bf16 is 9 times slower there, fp16 37 times
+    done = 0
+    for part in [*model.layers, model]:
+        parameters: list[mx.array] = list(dict(tree_flatten(part.parameters(), destination={})).values())
+        mx.eval(parameters)
+        done = sum(array.nbytes for array in parameters) + (done if part is not model else 0)
+        report(
+            Progress(
+                stage=ProgressStage.LOADING,
+                done=min(done, checkpoint.weight_bytes),
+                total=checkpoint.weight_bytes,
+            )
+        )
+    return model
+
+
+def _warm_up(model: Any, head: Head) -> None:
+    """Run a prefill and a decode step: compiles kernels, and evaluates what is in no parameter list (YarnRoPE._freqs)."""
+    caches = make_caches(model)
+    for tokens in (_WARM_UP_TOKENS, _WARM_UP_TOKENS[:1]):
+        mx.eval(head(forward(model, [Row(tokens, caches)]), [_WARM_UP_TOKENS]).values)
+    mx.clear_cache()
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,112 @@
+"""One forward pass over a ragged batch: chunks of sequences to the hidden row that each samples from.
+
+Every dense operation runs on one flattened token axis, attention alone runs for each sequence, on that sequence's own
+caches. So decode rows and prefill chunks share a pass, nothing is padded, and a sequence can join, leave or fail
+without touching another's caches. Computes and never decides.
+
+All that is touched of mlx-lm's gpt_oss modules is touched here.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """The next tokens of one sequence, and its caches: one for each layer, all at the same offset."""
+
+    token_ids: Sequence[int]
+    caches: list[Any]
+
+
+def make_caches(model: Any) -> list[Any]:
+    """Return empty caches for one sequence: whole for full attention, a ring of W tokens for sliding layers."""
+    caches: list[Any] = model.make_cache()
+    return caches
+
+
+def forward(model: Any, rows: Sequence[Row]) -> mx.array:
+    """Compute the rows, which extends their caches.
+
+    Args:
+        model: mlx-lm's gpt_oss Model.
+        rows: at least one, each with at least one token.
+
+    Returns:
+        (len(rows), H): the normalised hidden state of the last token of each row. Lazy.
+    """
+    body = model.model
+    ends = _ends(rows)
+    hidden = body.embed_tokens(mx.array([token_id for row in rows for token_id in row.token_ids]))
+    positions = mx.array(
+        [row.caches[0].offset + i for row in rows for i in range(len(row.token_ids))], dtype=mx.int32
+    )
+    masks = {
+        "full_attention": [_mask(row, body.ga_idx, None) for row in rows],
+        "sliding_attention": [_mask(row, body.swa_idx, body.window_size) for row in rows],
+    }
+    for index, (layer, layer_type) in enumerate(zip(body.layers, body.layer_types, strict=True)):
+        caches = [row.caches[index] for row in rows]
+        attended = _attend(
+            layer.self_attn,
+            layer.input_layernorm(hidden),
+            positions,
+            ends,
+            list(zip(caches, masks[layer_type], strict=True)),
+        )
+        hidden = hidden + attended
+        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden)[None])[0]
+    last = hidden if len(ends) == hidden.shape[0] else hidden[mx.array([end - 1 for end in ends])]
+    normed: mx.array = body.norm(last)
+    return normed
+
+
+def _ends(rows: Sequence[Row]) -> list[int]:
+    """Return where each row ends on the flattened token axis."""
+    ends, end = [], 0
+    for row in rows:
+        end += len(row.token_ids)
+        ends.append(end)
+    return ends
+
+
+def _mask(row: Row, layer: int, window_size: int | None) -> Any:
+    return row.caches[layer].make_mask(len(row.token_ids), window_size=window_size, return_array=False)
+
+
+def _attend(
+    attention: Any, x: mx.array, positions: mx.array, ends: list[int], caches: list[tuple[Any, Any]]
+) -> mx.array:
+    """Return (N, H): every token attends to its own sequence.
+
+    Args:
+        attention: mlx-lm's AttentionBlock.
+        x: (N, H).
+        positions: (N,), each token's place in its sequence.
+        ends: where each sequence ends on the N axis.
+        caches: the layer's cache and mask of each sequence.
+    """
+    num_tokens, head_size = x.shape[0], attention.head_dim
+    # Each token is a batch row of length 1, so that one rope call turns all of them, each by its own position.
+    queries = attention.rope(attention.q_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
+    keys = attention.rope(attention.k_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
+    values = attention.v_proj(x).reshape(num_tokens, -1, 1, head_size)
+    attended, start = [], 0
+    for end, (cache, mask) in zip(ends, caches, strict=True):
+        here = slice(start, end)
+        k, v = cache.update_and_fetch(_heads_first(keys[here]), _heads_first(values[here]))
+        out = mx.fast.scaled_dot_product_attention(
+            _heads_first(queries[here]), k, v, scale=attention.sm_scale, mask=mask, sinks=attention.sinks
+        )
+        attended.append(out[0].swapaxes(0, 1).reshape(end - start, -1))
+        start = end
+    projected: mx.array = attention.o_proj(attended[0] if len(attended) == 1 else mx.concatenate(attended))
+    return projected
+
+
+def _heads_first(x: mx.array) -> mx.array:
+    """(n, heads, 1, D) to (1, heads, n, D), as caches and attention take it."""
+    return x.transpose(2, 1, 0, 3)
