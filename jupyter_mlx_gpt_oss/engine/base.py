@@ -30,6 +30,8 @@ class ModelInfo:
     """Tokens of prompt and answer together."""
     quantization: str | None
     """Such as `mxfp4 experts, 8-bit rest`; None for unquantised weights."""
+    vocabulary_size: int
+    """Token ids go from 0 to this, exclusive."""
     is_demo: bool
     weight_bytes: int
     device: str
@@ -74,7 +76,8 @@ class Engine(Protocol):
         Loads the model if need be. Closing the iterator early aborts the request.
 
         Raises:
-            QueueFullError, ContextLengthError: before the first item.
+            QueueFullError: before the first item.
+            ContextLengthError, InvalidRequestError: before the first item where the model is loaded.
             ModelLoadError, OutOfMemoryError, GenerationError, EngineDeadError: at any item.
         """
         ...

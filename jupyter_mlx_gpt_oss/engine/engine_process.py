@@ -41,9 +41,11 @@ from jupyter_mlx_gpt_oss.errors import (
     EngineError,
     GenerationError,
     GptOssError,
+    InvalidRequestError,
     ModelLoadError,
     OutOfMemoryError,
     QueueFullError,
+    RequestError,
 )
 
 _log = logging.getLogger(__name__)
@@ -98,7 +100,7 @@ class EngineProcess:
                 f"{len(self._streams)} requests are running or waiting, and no more than {limit} may. Try again soon."
             )
         if self._status.model is not None:
-            self._check_context(request, self._status.model)
+            self._check_prompt(request, self._status.model)
         stream = self._streams[request.request_id] = _Stream(request)
         try:
             loaded = await self._start()
@@ -193,8 +195,8 @@ class EngineProcess:
         if self._worker is None or self._status.model is None:
             return  # the process has ended meanwhile, and the stream was told so
         try:
-            self._check_context(stream.request, self._status.model)
-        except ContextLengthError as error:
+            self._check_prompt(stream.request, self._status.model)
+        except RequestError as error:
             stream.news.put_nowait(error)
             return
         stream.is_sent = True
@@ -211,9 +213,15 @@ class EngineProcess:
             self._post(Abort(request_id))
 
     @staticmethod
-    def _check_context(request: GenerationRequest, model: ModelInfo) -> None:
+    def _check_prompt(request: GenerationRequest, model: ModelInfo) -> None:
         if len(request.prompt_token_ids) >= model.context_length:
             raise ContextLengthError(len(request.prompt_token_ids), model.context_length)
+        # An id without a row in the embedding table is memory that is not ours: MLX does not check.
+        if not all(0 <= token_id < model.vocabulary_size for token_id in request.prompt_token_ids):
+            raise InvalidRequestError(
+                f"The prompt holds a token id outside 0 to {model.vocabulary_size - 1}, the model's vocabulary.",
+                param="prompt",
+            )
 
     # -- reports --------------------------------------------------------------------------------------------------
 

@@ -27,7 +27,7 @@ from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
 DEMO = "demo"
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX keeps freed buffers for reuse, by default as many as there is memory
 _RESERVE_BYTES = 1 << 30  # caches, activations and the rest of the machine
-_WARM_UP_TOKENS = (200_006, 173_781)  # `<|start|>assistant`: any two tokens would do
+_WARM_UP_TOKENS = (0, 1)  # in every vocabulary
 
 Report = Callable[[Progress], None]
 
@@ -66,6 +66,7 @@ def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
         name=name,
         context_length=min(context_length or checkpoint.context_length, checkpoint.context_length),
         quantization=checkpoint.quantization,
+        vocabulary_size=int(checkpoint.config["vocab_size"]),
         is_demo=name == DEMO,
         weight_bytes=checkpoint.weight_bytes,
         device="cpu" if is_on_cpu else "gpu",
