@@ -3,7 +3,7 @@
 An engine belongs to one asyncio event loop. Every method is called there, and none of them blocks it.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -70,7 +70,7 @@ class Engine(Protocol):
         """
         ...
 
-    def generate(self, request: GenerationRequest) -> AsyncIterator[Progress | TokenOutput]:
+    def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer: any number of Progress, then TokenOutput until one has a finish reason.
 
         Loads the model if need be. Closing the iterator early aborts the request.

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field, replace
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
@@ -49,6 +49,7 @@ from jupyter_mlx_gpt_oss.errors import (
 )
 
 _log = logging.getLogger(__name__)
+_LOADING_PATIENCE = 10  # times the stall timeout: a slow disk reports less often than a step
 _ERRORS: dict[str, type[EngineError]] = {
     error.code: error for error in (ModelLoadError, OutOfMemoryError, GenerationError)
 }
@@ -92,7 +93,7 @@ class EngineProcess:
             self._config = replace(self._config, model=model)
         return await asyncio.shield(await self._start())
 
-    async def generate(self, request: GenerationRequest) -> AsyncIterator[Progress | TokenOutput]:
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer. See `Engine.generate`."""
         limit = self._config.max_running_requests + self._config.max_waiting_requests
         if len(self._streams) >= limit:
@@ -163,8 +164,9 @@ class EngineProcess:
 
     def _stall_seconds(self) -> float | None:
         """Return after how much silence the worker counts as stuck; None while it has nothing to do."""
-        is_busy = bool(self._streams) or self._status.state is EngineState.LOADING
-        return self._config.stall_timeout_seconds if is_busy else None
+        if self._status.state is EngineState.LOADING:
+            return _LOADING_PATIENCE * self._config.stall_timeout_seconds
+        return self._config.stall_timeout_seconds if self._streams else None
 
     async def _end(self, reason: str) -> None:
         worker, reader = self._worker, self._reader

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from typing_extensions import override
+
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
 from jupyter_mlx_gpt_oss.worker.checkpoint import read_config

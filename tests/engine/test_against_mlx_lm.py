@@ -30,7 +30,8 @@ def _expected(directory: Path, prompts: list[tuple[int, ...]], num_tokens: int) 
     model, _ = load_model(directory)
     model.set_dtype(mx.float32)
     return [
-        [int(token) for token, _ in generate_step(mx.array(prompt), model, max_tokens=num_tokens)] for prompt in prompts
+        [int(token) for token, _ in generate_step(mx.array(prompt), model, max_tokens=num_tokens)]
+        for prompt in prompts
     ]
 
 
@@ -93,7 +94,20 @@ def test_openais_own_layout_gives_the_tokens_of_mlx_lm(
 
 
 def test_the_demo_gives_with_its_narrow_head_what_mlx_lm_gives_with_the_full_one() -> None:
-    prompt = (200_006, 17_360, 200_008, 5_519, 200_007, 200_006, 1_428, 200_008, 13_225, 200_007, 200_006, 173_781)
+    prompt = (
+        200_006,
+        17_360,
+        200_008,
+        5_519,
+        200_007,
+        200_006,
+        1_428,
+        200_008,
+        13_225,
+        200_007,
+        200_006,
+        173_781,
+    )
 
     async def answer() -> list[int]:
         engine = EngineProcess(EngineConfig(model="demo"))
