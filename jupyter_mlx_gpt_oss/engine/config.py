@@ -17,6 +17,8 @@ class EngineConfig:
     """Requests that may wait; one more is refused with QueueFullError."""
     max_prefill_tokens: int = 512
     """Prompt tokens computed in one step, at the most."""
+    prefix_cache_bytes: int | None = None
+    """Keys and values kept of earlier prompts and answers; 0: none; None: a quarter of the memory that is free."""
     stall_timeout_seconds: float = 120.0
     """A busy engine process that reports nothing for so long is replaced."""
     stop_timeout_seconds: float = 5.0

@@ -42,6 +42,8 @@ class GenerationRequest:
     """Tokens to generate at the most, the stop token included; at least 1."""
     stop_token_ids: tuple[int, ...]
     """Sampling one of these ends the answer."""
+    boundaries: tuple[int, ...] = ()
+    """Ascending positions of the prompt, such as message ends, from which other prompts are likely to go on differently."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
 
 

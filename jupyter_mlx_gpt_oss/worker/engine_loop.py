@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
+import psutil
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.frames import (
@@ -22,8 +23,10 @@ from jupyter_mlx_gpt_oss.engine.frames import (
 )
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import GenerationError, OutOfMemoryError
+from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
+from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
 from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
@@ -47,6 +50,9 @@ class EngineLoop:
             max_running=config.max_running_requests, max_prefill_tokens=config.max_prefill_tokens
         )
         self._seeds: dict[str, int] = {}
+        self._kinds = LayerKinds.of(loaded.model)
+        max_bytes = _free_bytes() // 4 if config.prefix_cache_bytes is None else config.prefix_cache_bytes
+        self._prefix_cache = PrefixCache(self._kinds, lambda: make_caches(loaded.model), max_bytes)
 
     @property
     def is_idle(self) -> bool:
@@ -65,11 +71,17 @@ class EngineLoop:
 
     def step(self) -> None:
         """Compute one step and report it. A step that fails takes its sequences with it, and only those."""
-        chunks = self._scheduler.plan()
+        admitted = self._scheduler.admit()
+        chunks: list[Chunk] = []
         try:
+            for sequence in admitted:
+                self._begin(sequence)
+            chunks = self._scheduler.plan()
             sampled = self._compute(chunks)
+            for chunk in chunks:
+                self._book(chunk)
         except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report, the loop goes on
-            self._fail(chunks, error)
+            self._fail([*admitted, *(chunk.sequence for chunk in chunks)], error)
             return
         self._report([self._hand_out(chunk, sampled) for chunk in chunks])
 
@@ -85,16 +97,54 @@ class EngineLoop:
         self._report([RequestOutput(request.request_id, progress=progress)])
 
     def _remove(self, request_id: str) -> None:
-        self._scheduler.remove(request_id)
+        """Let go of a request; the one exit of all that finish, are aborted or fail."""
+        sequence = self._scheduler.remove(request_id)
         self._seeds.pop(request_id, None)
+        if sequence is not None and sequence.caches:
+            self._keep(sequence)
+
+    def _begin(self, sequence: Sequence) -> None:
+        """Give a sequence its caches, filled with what is known of its prompt."""
+        resume = self._prefix_cache.resume(sequence.request.prompt_token_ids)
+        sequence.caches = resume.caches
+        sequence.num_computed = sequence.num_cached_tokens = resume.num_tokens - resume.num_replayed
+        sequence.replay_end = resume.num_tokens if resume.num_replayed else 0
+
+    def _book(self, chunk: Chunk) -> None:
+        """Count what a chunk has computed, and keep what later prompts may go on from."""
+        sequence, start = chunk.sequence, chunk.sequence.num_computed
+        end = sequence.num_computed = start + chunk.num_tokens
+        if end <= sequence.replay_end:
+            if end == sequence.replay_end:
+                sequence.caches = end_replay(
+                    make_caches(self._loaded.model), sequence.caches, self._kinds, end
+                )
+            return
+        if sequence.num_output_tokens:
+            return
+        for position in _snapshot_positions(sequence.request):
+            if start < position <= end and (
+                snapshot := take_snapshot(sequence.caches, self._kinds, position)
+            ):
+                sequence.snapshots[position] = snapshot
+        if end == sequence.num_prompt_tokens:
+            self._prefix_cache.keep(sequence.token_ids, sequence.caches, sequence.snapshots)
+
+    def _keep(self, sequence: Sequence) -> None:
+        """Keep what was computed of a sequence that ends; the last token, the stop token, was not."""
+        if sequence.num_computed <= sequence.replay_end:
+            return
+        if snapshot := take_snapshot(sequence.caches, self._kinds, sequence.num_computed):
+            sequence.snapshots[sequence.num_computed] = snapshot
+        self._prefix_cache.keep(
+            sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots
+        )
 
     def _compute(self, chunks: list[Chunk]) -> dict[str, int]:
         """Return the sampled token of every request whose last uncomputed token is in this step."""
         rows = []
         for chunk in chunks:
             sequence = chunk.sequence
-            if not sequence.caches:
-                sequence.caches = make_caches(self._loaded.model)
             end = sequence.num_computed + chunk.num_tokens
             rows.append(Row(sequence.token_ids[sequence.num_computed : end], sequence.caches))
         hidden = forward(self._loaded.model, rows)
@@ -119,9 +169,8 @@ class EngineLoop:
         )
 
     def _hand_out(self, chunk: Chunk, sampled: dict[str, int]) -> RequestOutput:
-        """Book what a chunk has computed; return its news."""
+        """Append what was sampled behind a chunk; return the request's news."""
         sequence, request_id = chunk.sequence, chunk.sequence.request.request_id
-        sequence.num_computed += chunk.num_tokens
         if request_id not in sampled:
             progress = Progress(
                 stage=ProgressStage.PREFILL, done=sequence.num_computed, total=sequence.num_prompt_tokens
@@ -131,10 +180,11 @@ class EngineLoop:
         finish_reason = sequence.append(token)
         if finish_reason is not None:
             self._remove(request_id)
-        return RequestOutput(request_id, token_ids=(token,), finish_reason=finish_reason)
+        return RequestOutput(request_id, (token,), finish_reason, sequence.num_cached_tokens)
 
-    def _fail(self, chunks: list[Chunk], error: Exception) -> None:
-        _log.error("a step of %d sequences failed", len(chunks), exc_info=error)
+    def _fail(self, sequences: list[Sequence], error: Exception) -> None:
+        """Fail the sequences of a step. Their caches may hold half of it, so nothing of them is kept."""
+        _log.error("a step of %d sequences failed", len(sequences), exc_info=error)
         is_memory = (
             isinstance(error, MemoryError) or "allocate" in str(error) or "memory" in str(error).lower()
         )
@@ -144,10 +194,13 @@ class EngineLoop:
             if is_memory
             else "The engine failed while computing this answer. Send the request again."
         )
-        for chunk in chunks:
-            request_id = chunk.sequence.request.request_id
-            self._remove(request_id)
+        for request_id in dict.fromkeys(sequence.request.request_id for sequence in sequences):
+            if failed := self._scheduler.remove(request_id):
+                failed.caches = []
+            self._seeds.pop(request_id, None)
             self._post(RequestFailed(request_id, code, message))
+        if is_memory:
+            self._prefix_cache.clear()
         mx.clear_cache()
 
     def _report(self, outputs: list[RequestOutput]) -> None:
@@ -159,3 +212,16 @@ class EngineLoop:
                 memory_bytes=mx.get_active_memory(),
             )
         )
+
+
+def _snapshot_positions(request: GenerationRequest) -> set[int]:
+    """Return where another prompt is likely to branch off: behind the system messages, the last turns, the prompt."""
+    return {*request.boundaries[:2], *request.boundaries[-2:], len(request.prompt_token_ids)}
+
+
+def _free_bytes() -> int:
+    """Return memory that is free once the weights are loaded."""
+    if mx.default_device() == mx.gpu:
+        working_set = int(mx.device_info().get("max_recommended_working_set_size", 0))
+        return max(0, working_set - mx.get_active_memory())
+    return psutil.virtual_memory().available

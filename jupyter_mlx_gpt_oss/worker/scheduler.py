@@ -66,17 +66,23 @@ class Scheduler:
                     return sequence
         return None
 
-    def plan(self) -> list[Chunk]:
-        """Return the next step; empty when there is nothing to do."""
+    def admit(self) -> list[Sequence]:
+        """Move sequences from the queue to those that run, as many as may; return them."""
+        admitted = []
         while self._waiting and len(self._running) < self._max_running:
-            self._running.append(self._waiting.popleft())
+            admitted.append(self._waiting.popleft())
+            self._running.append(admitted[-1])
+        return admitted
+
+    def plan(self) -> list[Chunk]:
+        """Return the next step of the running sequences; empty when none runs."""
         budget = self._max_prefill_tokens
         chunks = []
         for sequence in self._running:
             if sequence.num_output_tokens:
                 chunks.append(Chunk(sequence, sequence.num_uncomputed))
             elif budget:
-                num_tokens = min(budget, sequence.num_uncomputed)
+                num_tokens = min(budget, sequence.num_next)
                 budget -= num_tokens
                 chunks.append(Chunk(sequence, num_tokens))
         return chunks

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest
+from jupyter_mlx_gpt_oss.worker.kv_span import Snapshot
 
 
 @dataclass(slots=True, eq=False)
@@ -17,6 +18,12 @@ class Sequence:
     caches: list[Any] = field(default_factory=list)
     """One cache of mlx-lm for each layer, empty until the first step; they hold num_computed tokens."""
     num_computed: int = 0
+    num_cached_tokens: int = 0
+    """Prompt tokens that were found in the prefix cache and did not have to be computed."""
+    replay_end: int = 0
+    """Up to here tokens are computed again, to rebuild the sliding layers; 0: nowhere."""
+    snapshots: dict[int, Snapshot] = field(default_factory=dict)
+    """Taken so far, by position."""
     token_ids: list[int] = field(init=False)
     """Prompt, then output."""
 
@@ -37,6 +44,12 @@ class Sequence:
     def num_uncomputed(self) -> int:
         """Tokens whose keys and values are still to be computed; 1 while decoding."""
         return len(self.token_ids) - self.num_computed
+
+    @property
+    def num_next(self) -> int:
+        """Tokens that one chunk may compute: up to the end of the replay, or all that are left."""
+        is_replaying = self.num_computed < self.replay_end
+        return self.replay_end - self.num_computed if is_replaying else self.num_uncomputed
 
     @property
     def output_token_ids(self) -> Tokens[int]:

@@ -15,6 +15,7 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, TokenOutput
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.harmony import render_chat
 
 PROMPT_LENGTHS = (5, 127, 128, 129, 900)
 NUM_TOKENS = 300
@@ -94,20 +95,7 @@ def test_openais_own_layout_gives_the_tokens_of_mlx_lm(
 
 
 def test_the_demo_gives_with_its_narrow_head_what_mlx_lm_gives_with_the_full_one() -> None:
-    prompt = (
-        200_006,
-        17_360,
-        200_008,
-        5_519,
-        200_007,
-        200_006,
-        1_428,
-        200_008,
-        13_225,
-        200_007,
-        200_006,
-        173_781,
-    )
+    prompt = tuple(render_chat([{"role": "user", "content": "Tell me a story."}], current_date="2026-11-23"))
 
     async def answer() -> list[int]:
         engine = EngineProcess(EngineConfig(model="demo"))

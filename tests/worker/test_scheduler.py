@@ -15,6 +15,7 @@ def _sequence(name: str, num_prompt_tokens: int) -> Sequence:
 def _step(scheduler: Scheduler) -> dict[str, int]:
     """Carry out a plan as the engine loop would, sampling token 7 everywhere."""
     plan = {}
+    scheduler.admit()
     for chunk in scheduler.plan():
         plan[chunk.sequence.request.request_id] = chunk.num_tokens
         is_last = chunk.is_last
@@ -59,7 +60,7 @@ def test_a_sequence_is_removed_from_the_queue_and_from_the_step() -> None:
     scheduler = Scheduler(max_running=1, max_prefill_tokens=10)
     scheduler.add(_sequence("a", 2))
     scheduler.add(_sequence("b", 2))
-    scheduler.plan()
+    scheduler.admit()
     assert scheduler.remove("b") is not None
     assert scheduler.remove("a") is not None
     assert scheduler.remove("a") is None

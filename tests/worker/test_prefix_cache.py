@@ -1,0 +1,236 @@
+"""What comes out of the prefix cache is what a cold model computes."""
+
+import random
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+from mlx_lm.generate import generate_step
+from mlx_lm.utils import load_model
+
+from jupyter_mlx_gpt_oss.engine.base import ModelInfo
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.frames import Abort, Generate, Report, RequestFailed, StepDone
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
+from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop
+from jupyter_mlx_gpt_oss.worker.head import FullHead
+from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
+from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
+from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
+from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
+
+VOCABULARY = 1024
+REPLAY_TOKENS = 254  # 127 for each of the two sliding layers
+TOLERANCE = 1e-4
+
+
+@pytest.fixture(scope="module")
+def model(tiny_checkpoint: Path) -> Any:
+    model, _ = load_model(tiny_checkpoint)
+    model.set_dtype(mx.float32)
+    return model
+
+
+@pytest.fixture
+def kinds(model: Any) -> LayerKinds:
+    return LayerKinds.of(model)
+
+
+def _tokens(length: int, seed: int) -> list[int]:
+    source = random.Random(seed)
+    return [source.randrange(VOCABULARY) for _ in range(length)]
+
+
+def _cold(model: Any, token_ids: list[int]) -> mx.array:
+    logits: mx.array = model(mx.array([token_ids]))[0, -1]
+    return logits
+
+
+def _difference(a: mx.array, b: mx.array) -> float:
+    difference: Any = mx.abs(a - b).max().item()
+    return float(difference)
+
+
+def _fill(
+    cache: PrefixCache, model: Any, kinds: LayerKinds, token_ids: list[int], positions: list[int]
+) -> None:
+    """Compute a sequence from nothing and keep it, with snapshots at some positions."""
+    caches = make_caches(model)
+    snapshots, start = {}, 0
+    for end in sorted({*positions, len(token_ids)}):
+        mx.eval(forward(model, [Row(token_ids[start:end], caches)]))
+        if end in positions:
+            snapshot = take_snapshot(caches, kinds, end)
+            assert snapshot is not None
+            snapshots[end] = snapshot
+        start = end
+    cache.keep(token_ids, caches, snapshots)
+
+
+def _resumed(
+    cache: PrefixCache, model: Any, kinds: LayerKinds, token_ids: list[int]
+) -> tuple[int, int, mx.array]:
+    """Return the tokens taken from the cache, the tokens replayed, and the logits behind the prompt."""
+    resume = cache.resume(token_ids)
+    caches = resume.caches
+    if resume.num_replayed:
+        replayed = token_ids[resume.num_tokens - resume.num_replayed : resume.num_tokens]
+        for start in range(0, len(replayed), 100):
+            mx.eval(forward(model, [Row(replayed[start : start + 100], caches)]))
+        caches = end_replay(make_caches(model), caches, kinds, resume.num_tokens)
+    hidden = forward(model, [Row(token_ids[resume.num_tokens :], caches)])
+    return resume.num_tokens, resume.num_replayed, model.lm_head(hidden)[0]
+
+
+@pytest.mark.parametrize("position", [5, 127, 128, 129, 256, 400])
+def test_resuming_at_a_snapshot_is_exact(model: Any, kinds: LayerKinds, position: int) -> None:
+    cache = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    shared = _tokens(position, seed=1)
+    _fill(cache, model, kinds, shared + _tokens(50, seed=2), [position])
+    prompt = shared + _tokens(30, seed=3)
+    cached, replayed, logits = _resumed(cache, model, kinds, prompt)
+    assert (cached, replayed) == (position, 0)
+    assert _difference(logits, _cold(model, prompt)) < TOLERANCE
+
+
+@pytest.mark.parametrize("shared", [300, 381, 500, 700])
+def test_resuming_without_a_snapshot_replays_a_bounded_number_of_tokens_and_is_exact(
+    model: Any, kinds: LayerKinds, shared: int
+) -> None:
+    cache = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    start = _tokens(shared, seed=1)
+    _fill(cache, model, kinds, start + _tokens(50, seed=2), [])
+    prompt = start + _tokens(30, seed=3)
+    cached, replayed, logits = _resumed(cache, model, kinds, prompt)
+    assert (cached, replayed) == (shared, REPLAY_TOKENS)
+    assert _difference(logits, _cold(model, prompt)) < TOLERANCE
+
+
+def test_a_prompt_that_is_known_whole_still_computes_its_last_token(model: Any, kinds: LayerKinds) -> None:
+    cache = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    prompt = _tokens(300, seed=1)
+    _fill(cache, model, kinds, prompt, [299, 300])
+    cached, _, logits = _resumed(cache, model, kinds, prompt)
+    assert cached == 299
+    assert _difference(logits, _cold(model, prompt)) < TOLERANCE
+
+
+def test_branches_share_what_they_have_in_common_and_splitting_loses_nothing(
+    model: Any, kinds: LayerKinds
+) -> None:
+    cache = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    shared, a, b = _tokens(200, seed=1), _tokens(100, seed=2), _tokens(100, seed=3)
+    _fill(cache, model, kinds, shared + a, [200, 300])
+    before = cache.num_bytes
+    _fill(cache, model, kinds, shared + b, [200, 300])
+    per_token = 2 * 2 * 2 * 64 * 4  # keys and values, 2 full layers, 2 heads of 64, float32
+    snapshot = 2 * 2 * 2 * 64 * 4 * 128
+    assert cache.num_bytes - before == 100 * per_token + snapshot
+    for tail in (a, b):
+        prompt = [*shared, *tail, 7]
+        cached, _, logits = _resumed(cache, model, kinds, prompt)
+        assert cached == 300
+        assert _difference(logits, _cold(model, prompt)) < TOLERANCE
+
+
+def test_the_bytes_are_bounded_and_what_was_used_last_stays(model: Any, kinds: LayerKinds) -> None:
+    one = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    _fill(one, model, kinds, _tokens(200, seed=0), [200])
+    cache = PrefixCache(kinds, lambda: make_caches(model), 3 * one.num_bytes)
+    for seed in range(8):
+        _fill(cache, model, kinds, _tokens(200, seed=seed), [200])
+        cache.resume([*_tokens(200, seed=0), 7])
+        assert cache.num_bytes <= 3 * one.num_bytes
+    assert cache.resume([*_tokens(200, seed=0), 7]).num_tokens == 200
+    assert cache.resume([*_tokens(200, seed=7), 7]).num_tokens == 200
+    assert cache.resume([*_tokens(200, seed=1), 7]).num_tokens == 0
+
+
+def test_no_bytes_keep_nothing(model: Any, kinds: LayerKinds) -> None:
+    cache = PrefixCache(kinds, lambda: make_caches(model), 0)
+    _fill(cache, model, kinds, _tokens(50, seed=0), [50])
+    assert cache.num_bytes == 0
+    assert cache.resume(_tokens(60, seed=0)).num_tokens == 0
+
+
+class _Caller:
+    """Plays requests through an engine loop and collects what comes back."""
+
+    def __init__(self, model: Any, config: EngineConfig) -> None:
+        info = ModelInfo(
+            name="tiny",
+            context_length=4096,
+            quantization=None,
+            vocabulary_size=VOCABULARY,
+            is_demo=False,
+            weight_bytes=0,
+            device="cpu",
+        )
+        self.tokens: dict[str, list[int]] = {}
+        self.cached: dict[str, int] = {}
+        self.loop = EngineLoop(LoadedModel(model, FullHead(model), info), config, self._take)
+
+    def _take(self, report: Report) -> None:
+        assert not isinstance(report, RequestFailed), report
+        if isinstance(report, StepDone):
+            for output in report.outputs:
+                self.tokens.setdefault(output.request_id, []).extend(output.token_ids)
+                self.cached[output.request_id] = output.num_cached_tokens
+
+    def add(self, name: str, prompt: list[int], max_tokens: int, boundaries: tuple[int, ...] = ()) -> None:
+        request = GenerationRequest(
+            request_id=name,
+            prompt_token_ids=tuple(prompt),
+            max_tokens=max_tokens,
+            stop_token_ids=(),
+            boundaries=boundaries,
+            sampling=SamplingParams(temperature=0.0),
+        )
+        self.loop.take(Generate(request))
+
+    def run(self) -> None:
+        while not self.loop.is_idle:
+            self.loop.step()
+
+
+def test_a_conversation_computes_every_token_once(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    history = _tokens(150, seed=1)
+    for turn in range(5):
+        known = len(history)
+        history += _tokens(20, seed=10 + turn)
+        caller.add(f"t{turn}", history, 12)
+        caller.run()
+        if turn:
+            assert (
+                caller.cached[f"t{turn}"] == known - 1
+            )  # the last token of an answer is sampled, not computed
+        history += caller.tokens[f"t{turn}"]
+
+
+def test_fuzzed_schedules_with_branches_aborts_and_evictions_give_the_tokens_of_a_cold_model(
+    model: Any,
+) -> None:
+    source = random.Random(5)
+    config = EngineConfig(prefix_cache_bytes=6_000_000, max_running_requests=3, max_prefill_tokens=64)
+    caller = _Caller(model, config)
+    prompts: dict[str, list[int]] = {}
+    roots = [_tokens(length, seed=length) for length in (40, 127, 300)]
+    for number in range(24):
+        base = source.choice([*roots, *prompts.values()])
+        prompt = base[: source.randrange(1, len(base) + 1)] + _tokens(source.randrange(1, 80), seed=number)
+        name = f"r{number}"
+        prompts[name] = prompt
+        caller.add(name, prompt, 8, boundaries=(min(40, len(prompt)), len(prompt) // 2))
+        for _ in range(source.randrange(6)):
+            if not caller.loop.is_idle:
+                caller.loop.step()
+        if source.random() < 0.2:
+            caller.loop.take(Abort(name))
+    caller.run()
+    assert sum(caller.cached.values()) > 500
+    for name, tokens in caller.tokens.items():
+        steps = generate_step(mx.array(prompts[name]), model, max_tokens=len(tokens))
+        assert tokens == [int(token) for token, _ in steps]
