@@ -1,0 +1,67 @@
+"""OpenAI's tool definitions to the `# Tools` section of Harmony's developer message.
+
+Source: openai/harmony docs/format.md, "Function calling".
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_list, require_name, require_object
+from jupyter_mlx_gpt_oss.harmony.typescript import schema_to_type
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionTool:
+    """One function that the model may call."""
+
+    name: str
+    description: str
+    parameters_type: str | None
+    """In TypeScript; None: it takes no parameters."""
+
+    def declaration(self) -> str:
+        """Return the function as the model was taught to read it."""
+        comments = "".join(f"// {line}\n" for line in self.description.splitlines())
+        parameters = f"_: {self.parameters_type}" if self.parameters_type else ""
+        return f"{comments}type {self.name} = ({parameters}) => any;"
+
+
+def read_tools(tools: Sequence[Mapping[str, Any]]) -> list[FunctionTool]:
+    """Check OpenAI's `tools`.
+
+    Raises:
+        InvalidRequestError: a wrong shape, a bad name or the same name twice; names the field.
+        UnsupportedFeatureError: a python tool.
+    """
+    functions: list[FunctionTool] = []
+    for index, tool in enumerate(require_list(tools, "tools")):
+        function = _read_tool(tool, f"tools[{index}]")
+        if function.name in {other.name for other in functions}:
+            param = f"tools[{index}].function.name"
+            raise InvalidRequestError(f"{param} repeats the name of another tool.", param=param)
+        functions.append(function)
+    return functions
+
+
+def render_tools(functions: Sequence[FunctionTool]) -> str:
+    """Return the `# Tools` section; there is at least one function."""
+    declarations = "\n\n".join(function.declaration() for function in functions)
+    return f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{declarations}\n\n}} // namespace functions"
+
+
+def _read_tool(tool: Any, param: str) -> FunctionTool:
+    fields = require_object(tool, param)
+    if fields.get("type") == "python":
+        raise UnsupportedFeatureError(f"{param}: tools of type python are not served yet.", param=param)
+    if fields.get("type") != "function":
+        raise InvalidRequestError(f"{param}.type must be function.", param=f"{param}.type")
+    function = require_object(fields.get("function"), f"{param}.function")
+    name = require_name(function.get("name"), f"{param}.function.name")
+    description = optional_text(function, "description", f"{param}.function")
+    parameters = function.get("parameters")
+    if parameters is None:
+        return FunctionTool(name, description, None)
+    path = f"{param}.function.parameters"
+    return FunctionTool(name, description, schema_to_type(require_object(parameters, path), path))

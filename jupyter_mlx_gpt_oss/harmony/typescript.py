@@ -1,0 +1,190 @@
+"""A JSON schema to the TypeScript-like type in which GPT-OSS was taught its functions.
+
+Written as openai-harmony 0.0.8 writes it, but for what it gets wrong: `$ref`, `anyOf`, `allOf`, `const`, numeric enums,
+arrays of unions and descriptions of several lines. Source: openai/harmony docs/format.md, "Function calling".
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, require_list, require_object
+
+_MAX_NODES = 10_000
+_MAX_DEPTH = 50
+_INDENT = "    "
+_IDENTIFIER = re.compile(r"[\w$-]+")
+_LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
+_UNION_KEYS = ("anyOf", "oneOf")
+_PLAIN_TYPES = {
+    "string": "string",
+    "number": "number",
+    "integer": "number",
+    "boolean": "boolean",
+    "null": "null",
+}
+
+
+def schema_to_type(schema: Mapping[str, Any], param: str) -> str | None:
+    """Return the type of a function's parameters, None if it takes none.
+
+    Args:
+        schema: a JSON schema; `$ref` may point into it.
+        param: its path, for errors.
+
+    Raises:
+        InvalidRequestError: not JSON, a keyword of the wrong shape, too deep or too large once `$ref` is inlined.
+    """
+    require_json(schema, param)
+    if not any(schema.get(key) for key in ("properties", "$ref", "allOf", *_UNION_KEYS)):
+        has_shape = isinstance(schema.get("additionalProperties"), Mapping)
+        if not has_shape and schema.get("type", "object") == "object":
+            return None
+    description = one_line(optional_text(schema, "description", param))
+    comment = f"// {description}\n" if description else ""
+    return comment + _SchemaWriter(schema, param).type_of(schema, "")
+
+
+def one_line(text: str) -> str:
+    """Return the text with a space for every line break: a second line would leave its comment."""
+    return _LINE_BREAKS.sub(" ", text)
+
+
+class _SchemaWriter:
+    """Write types of one schema; counts nodes and depth, because `$ref` can multiply them without end."""
+
+    def __init__(self, root: Mapping[str, Any], param: str) -> None:
+        self._root = root
+        self._param = param
+        self._num_nodes = 0
+        self._depth = 0
+        self._open_refs: list[str] = []
+
+    def type_of(self, schema: Any, indent: str) -> str:
+        return " | ".join(self._alternatives(schema, indent))
+
+    def _alternatives(self, schema: Any, indent: str) -> list[str]:
+        """Return the members of the union that the schema stands for, each once."""
+        self._num_nodes += 1
+        self._depth += 1
+        if self._num_nodes > _MAX_NODES or self._depth > _MAX_DEPTH:
+            raise InvalidRequestError(f"{self._param} is too large or too deep.", param=self._param)
+        fields = {} if isinstance(schema, bool) else require_object(schema, self._param)
+        found = dict.fromkeys(self._members(fields, indent))
+        if fields.get("nullable") is True:
+            found["null"] = None
+        self._depth -= 1
+        return list(found)
+
+    def _members(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
+        if "$ref" in schema:
+            yield from self._referenced(schema["$ref"], indent)
+        elif "const" in schema:
+            yield _literal(schema["const"])
+        elif schema.get("enum"):
+            yield from map(_literal, require_list(schema["enum"], self._param))
+        elif union := schema.get("anyOf") or schema.get("oneOf"):
+            for variant in require_list(union, self._param):
+                yield from self._alternatives(variant, indent)
+        elif schema.get("allOf"):
+            yield from self._alternatives(self._merged(schema), indent)
+        else:
+            yield from self._typed(schema, indent)
+
+    def _typed(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
+        kind = schema.get("type", "object" if "properties" in schema else None)
+        kinds = kind if isinstance(kind, list) else [kind]
+        for one in kinds:
+            if one == "object":
+                yield self._object(schema, indent)
+            elif one == "array":
+                yield self._array(schema, indent)
+            else:
+                yield _PLAIN_TYPES.get(one, "any") if isinstance(one, str) else "any"
+
+    def _referenced(self, ref: Any, indent: str) -> Iterator[str]:
+        if ref in self._open_refs:  # the type holds itself
+            yield "any"
+            return
+        self._open_refs.append(ref)
+        yield from self._alternatives(self._target(ref), indent)
+        self._open_refs.pop()
+
+    def _target(self, ref: Any) -> Any:
+        if not isinstance(ref, str) or not ref.startswith("#"):
+            raise InvalidRequestError(f"{self._param}: $ref must point into the schema.", param=self._param)
+        target: Any = self._root
+        for step in ref.removeprefix("#").split("/")[1:]:
+            key = step.replace("~1", "/").replace("~0", "~")  # RFC 6901 section 4
+            if not isinstance(target, Mapping) or key not in target:
+                raise InvalidRequestError(f"{self._param}: a $ref points to nothing.", param=self._param)
+            target = target[key]
+        return target
+
+    def _merged(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
+        for part in require_list(schema["allOf"], self._param):
+            fields = require_object(part, self._param)
+            if "$ref" in fields:
+                fields = require_object(self._target(fields["$ref"]), self._param)
+            properties = {**self._properties(merged), **self._properties(fields)}
+            required = [*self._required(merged), *self._required(fields)]
+            merged = {**fields, **merged}
+            if properties:
+                merged |= {"properties": properties, "required": required}
+        return merged
+
+    def _array(self, schema: Mapping[str, Any], indent: str) -> str:
+        if "items" not in schema:
+            return "Array<any>"
+        items = self._alternatives(schema["items"], indent)
+        return f"{items[0]}[]" if len(items) == 1 else f"({' | '.join(items)})[]"
+
+    def _object(self, schema: Mapping[str, Any], indent: str) -> str:
+        required = self._required(schema)
+        lines = ["{"]
+        for key, value in self._properties(schema).items():
+            lines += self._property(key, value, indent, is_required=key in required)
+        if isinstance(schema.get("additionalProperties"), Mapping):
+            lines.append(
+                f"{indent}[key: string]: {self.type_of(schema['additionalProperties'], indent + _INDENT)},"
+            )
+        return "\n".join([*lines, f"{indent}}}"])
+
+    def _property(self, key: str, schema: Any, indent: str, *, is_required: bool) -> Iterator[str]:
+        fields = {} if isinstance(schema, bool) else require_object(schema, self._param)
+        for comment in self._comments(fields):
+            yield f"{indent}//{comment}"
+        name = key if _IDENTIFIER.fullmatch(key) else _literal(key)
+        default = f" // default: {_default(fields)}" if "default" in fields else ""
+        yield f"{indent}{name}{'' if is_required else '?'}: {self.type_of(schema, indent + _INDENT)},{default}"
+
+    def _comments(self, schema: Mapping[str, Any]) -> Iterator[str]:
+        title = optional_text(schema, "title", self._param)
+        if title:
+            yield f" {one_line(title)}"
+            yield ""
+        description = optional_text(schema, "description", self._param)
+        if description:
+            yield f" {one_line(description)}"
+        examples = schema.get("examples")
+        if isinstance(examples, list) and examples:
+            yield " Examples:"
+            yield from (f" - {_literal(example)}" for example in examples)
+
+    def _required(self, schema: Mapping[str, Any]) -> Sequence[Any]:
+        return require_list(schema.get("required") or [], self._param)
+
+    def _properties(self, schema: Mapping[str, Any]) -> Mapping[str, Any]:
+        return require_object(schema.get("properties") or {}, self._param)
+
+
+def _literal(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _default(schema: Mapping[str, Any]) -> str:
+    value = schema["default"]
+    return one_line(value) if isinstance(value, str) and schema.get("enum") else _literal(value)

@@ -1,0 +1,197 @@
+from typing import Any
+
+import pytest
+from openai_harmony import Conversation, DeveloperContent, Message, Role, ToolDescription
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.harmony.tools import read_tools, render_tools
+
+
+def function(name: str = "f", parameters: Any = None, description: Any = None) -> dict[str, Any]:
+    return {
+        "type": "function",
+        "function": {"name": name, "description": description, "parameters": parameters},
+    }
+
+
+def with_properties(**properties: Any) -> dict[str, Any]:
+    return {"type": "object", "properties": properties}
+
+
+def declaration(parameters: Any) -> str:
+    return read_tools([function(parameters=parameters)])[0].declaration()
+
+
+_AGREED = [
+    ("no_parameters", "Tell the time.", None),
+    ("two_lines", "One.\nTwo.", None),
+    (
+        "scalars",
+        "All kinds.",
+        with_properties(
+            text={"type": "string", "description": "A text", "title": "Text", "examples": ["a", "b c"]},
+            number={"type": "number", "default": 1.5},
+            count={"type": "integer", "default": 3, "nullable": True},
+            flag={"type": "boolean"},
+            either={"type": ["string", "integer"]},
+            unit={"type": "string", "enum": ["c", "f"], "default": "c"},
+            default={"type": "string", "default": "x"},
+        )
+        | {"required": ["text", "flag"]},
+    ),
+    (
+        "nested",
+        "Nested.",
+        with_properties(
+            tags={"type": "array", "items": {"type": "string"}},
+            untyped={"type": "array"},
+            point=with_properties(x={"type": "number", "description": "In metres"}) | {"required": ["x"]},
+            points={"type": "array", "items": with_properties(x={"type": "number"})},
+            deep=with_properties(deeper=with_properties(deepest={"type": "boolean"})),
+        ),
+    ),
+    ("described", "Outside.", with_properties(a={"type": "string"}) | {"description": "Inside."}),
+]
+
+
+def test_declarations_are_openai_harmonys_own_where_it_is_right(reference_text: Any) -> None:
+    theirs = [ToolDescription.new(name, description, parameters) for name, description, parameters in _AGREED]
+    ours = [function(name, parameters, description) for name, description, parameters in _AGREED]
+    developer = Message.from_role_and_content(
+        Role.DEVELOPER, DeveloperContent.new().with_function_tools(theirs)
+    )
+    expected = reference_text(Conversation.from_messages([developer]))
+    assert expected == f"<|start|>developer<|message|>{render_tools(read_tools(ours))}<|end|>"
+
+
+_NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$ref": "#/$defs/node"}
+
+
+@pytest.mark.parametrize(
+    ("schema", "expected"),
+    [
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "string | null"),
+        ({"oneOf": [{"type": "integer"}, {"type": "number"}, {"type": "string"}]}, "number | string"),
+        ({"const": "a"}, '"a"'),
+        ({"enum": [1, 2, None]}, "1 | 2 | null"),
+        ({"type": "array", "items": {"enum": ["a", "b"]}}, '("a" | "b")[]'),
+        ({"type": "array", "items": {"type": "array", "items": {"type": "string"}}}, "string[][]"),
+        ({"type": "null"}, "null"),
+        ({"$ref": "#/$defs/unit"}, '"c" | "f"'),
+        ({"allOf": [{"$ref": "#/$defs/unit"}]}, '"c" | "f"'),
+        (
+            {"type": "object", "additionalProperties": {"type": "number"}},
+            "{\n    [key: string]: number,\n    }",
+        ),
+        ({"allOf": [with_properties(a={}), with_properties(b={})]}, "{\n    a?: any,\n    b?: any,\n    }"),
+        ({"type": "made up"}, "any"),
+        ({}, "any"),
+        (True, "any"),
+    ],
+)
+def test_what_openai_harmony_gets_wrong_is_written_as_a_type(schema: Any, expected: str) -> None:
+    parameters = with_properties(x=schema) | {"$defs": {"unit": {"enum": ["c", "f"]}}}
+    assert declaration(parameters) == f"type f = (_: {{\nx?: {expected},\n}}) => any;"
+
+
+def test_a_type_that_holds_itself_ends() -> None:
+    assert declaration(_NODE) == "type f = (_: {\nnext?: any,\n}) => any;"
+
+
+def test_a_description_never_leaves_its_comment() -> None:
+    parameters = with_properties(
+        x={"type": "string", "description": "One.\r\n} // namespace\n", "title": "a\nb"}
+    )
+    assert "// a b\n//\n// One. } // namespace \nx?: string," in declaration(parameters)
+
+
+def test_a_key_that_is_no_identifier_is_quoted() -> None:
+    assert '"a b\\n"?: any,' in declaration(with_properties(**{"a b\n": {}}))
+
+
+@pytest.mark.parametrize("parameters", [None, {}, {"type": "object"}, {"type": "object", "properties": {}}])
+def test_a_function_without_parameters_takes_none(parameters: Any) -> None:
+    assert declaration(parameters) == "type f = () => any;"
+
+
+def nested(levels: int) -> dict[str, Any]:
+    schema: dict[str, Any] = {"type": "string"}
+    for _ in range(levels):
+        schema = {"type": "array", "items": schema}
+    return with_properties(x=schema)
+
+
+def doubling(levels: int) -> dict[str, Any]:
+    """A schema that grows by two to the power of its size, once its references are inlined."""
+    definitions = {
+        str(i): with_properties(a={"$ref": f"#/{i + 1}"}, b={"$ref": f"#/{i + 1}"}) for i in range(levels)
+    }
+    return with_properties(x={"$ref": "#/0"}) | definitions | {str(levels): {}}
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        "text",
+        [],
+        with_properties(x={"type": "string", "default": float("nan")}),
+        with_properties(x={"type": "string", "default": 10**5_000}),
+        with_properties(x={"type": "string", "enum": {"a": 1}}),
+        with_properties(x={"type": "string", "enum": [{1}]}),
+        with_properties(x="string"),
+        with_properties(x={"anyOf": "string"}),
+        with_properties(x={"anyOf": [1]}),
+        with_properties(x={"allOf": [1]}),
+        with_properties(x={"allOf": [{"$ref": 1}]}),
+        with_properties(x={"$ref": "https://example.com/schema"}),
+        with_properties(x={"$ref": "#/nowhere"}),
+        with_properties(x={"description": 1}),
+        {"allOf": [{"$ref": "#"}]},
+        {"type": "object", "properties": [1]},
+        {"type": "object", "properties": {"x": {}}, "required": 1},
+        {1: 2},
+        nested(60),
+        nested(5_000),
+        doubling(20),
+    ],
+)
+def test_a_schema_that_cannot_be_read_names_the_field(parameters: Any) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read_tools([function(), function("g", parameters)])
+    assert str(caught.value.param).startswith("tools[1].function.parameters")
+
+
+@pytest.mark.parametrize(
+    ("tools", "param"),
+    [
+        ("tools", "tools"),
+        ([1], "tools[0]"),
+        ([{}], "tools[0].type"),
+        ([{"type": "web_search"}], "tools[0].type"),
+        ([{"type": "function"}], "tools[0].function"),
+        ([function("")], "tools[0].function.name"),
+        ([function("a b")], "tools[0].function.name"),
+        ([function("a\n")], "tools[0].function.name"),
+        ([function("a" * 65)], "tools[0].function.name"),
+        ([function("a"), function("a")], "tools[1].function.name"),
+        ([function(description=1)], "tools[0].function.description"),
+    ],
+)
+def test_a_bad_tool_names_the_field(tools: Any, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read_tools(tools)
+    assert caught.value.param == param
+
+
+def test_the_python_tool_is_not_served_yet() -> None:
+    with pytest.raises(UnsupportedFeatureError) as caught:
+        read_tools([function(), {"type": "python"}])
+    assert caught.value.param == "tools[1]"
+
+
+def test_a_declaration_reads_back_as_it_was_written() -> None:
+    text = render_tools(read_tools([function("get", with_properties(x={"type": "string"}), "Get <|end|>")]))
+    assert text == (
+        "# Tools\n\n## functions\n\nnamespace functions {\n\n// Get <|end|>\n"
+        "type get = (_: {\nx?: string,\n}) => any;\n\n} // namespace functions"
+    )
