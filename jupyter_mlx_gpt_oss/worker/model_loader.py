@@ -14,7 +14,7 @@ import psutil
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_model as load_mlx_model
 
-from jupyter_mlx_gpt_oss import demo
+from jupyter_mlx_gpt_oss.demo import cached_checkpoint
 from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import ModelLoadError, OutOfMemoryError
@@ -86,7 +86,7 @@ def prepare_device() -> None:
 
 def _resolve(name: str, report: Report) -> Path:
     if name == DEMO:
-        return demo.cached_checkpoint()
+        return cached_checkpoint()
     directory = Path(name).expanduser()
     if directory.is_dir():
         return directory

@@ -13,8 +13,7 @@ import mlx.core as mx
 import numpy as np
 import numpy.typing as npt
 
-from jupyter_mlx_gpt_oss import demo
-from jupyter_mlx_gpt_oss.demo import codes
+from jupyter_mlx_gpt_oss.demo import base_token_ids, trained_token_ids
 from jupyter_mlx_gpt_oss.worker.head import Logits
 
 _Ids = npt.NDArray[np.int64]
@@ -25,8 +24,8 @@ class NarrowHead:
 
     def __init__(self, model: Any) -> None:
         self._full = model.lm_head
-        self._base_ids: _Ids = codes.base_token_ids()
-        self._trained_ids: _Ids = demo.trained_token_ids().astype(np.int64)
+        self._base_ids: _Ids = base_token_ids()
+        self._trained_ids: _Ids = trained_token_ids().astype(np.int64)
         # Ids grouped by their base: `twins of base b` is a slice of one sorted array.
         self._by_base = np.argsort(self._base_ids, kind="stable")
         self._sorted_bases = self._base_ids[self._by_base]

@@ -1,0 +1,189 @@
+"""The official openai client against a real `jupyter server` with the embedded model."""
+
+import asyncio
+import json
+import urllib.request
+from collections.abc import Iterator
+from typing import Any
+
+import openai
+import pytest
+
+from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
+
+WEATHER_TOOL = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "Get the weather of a city.",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module", params=["/", "/user/ada/"])
+def server(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[JupyterProcess]:
+    home = tmp_path_factory.mktemp("home")
+    with jupyter_process(home, "server", f"--ServerApp.base_url={request.param}", "--port=0") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: JupyterProcess) -> openai.OpenAI:
+    return openai.OpenAI(base_url=server.openai_url, api_key=TOKEN, max_retries=0, timeout=120)
+
+
+def _messages(text: str) -> Any:
+    return [{"role": "user", "content": text}]
+
+
+def _create(client: openai.OpenAI) -> Any:
+    """The client's own method, which takes the plain JSON that its types do not."""
+    return client.chat.completions.create
+
+
+def test_the_model_is_listed_and_says_that_it_is_a_demo(client: openai.OpenAI) -> None:
+    [model] = client.models.list().data
+    assert model.id == "demo"
+    assert model.to_dict()["demo"] is True
+    assert client.models.retrieve("demo").id == "demo"
+
+
+def test_a_question_is_answered_with_reasoning_and_usage(client: openai.OpenAI) -> None:
+    completion = _create(client)(
+        model="gpt-oss-20b",
+        messages=_messages("My name is Ada."),
+        temperature=0,
+    )
+    [choice] = completion.choices
+    assert choice.finish_reason == "stop"
+    assert "Ada" in (choice.message.content or "")
+    assert choice.message.to_dict()["reasoning"]
+    assert completion.model == "demo"
+    assert completion.usage is not None
+    assert (
+        completion.usage.total_tokens == completion.usage.prompt_tokens + completion.usage.completion_tokens
+    )
+
+
+def test_the_stream_adds_up_to_the_whole_answer(client: openai.OpenAI) -> None:
+    arguments = {"model": "demo", "messages": _messages("Tell me a story."), "temperature": 0}
+    whole = _create(client)(**arguments)
+    content, reasoning, usage = "", "", None
+    num_chunks = 0
+    with _create(client)(
+        **arguments,
+        stream=True,
+        stream_options={"include_usage": True},
+    ) as stream:
+        for chunk in stream:
+            num_chunks += 1
+            usage = chunk.usage or usage
+            for choice in chunk.choices:
+                content += choice.delta.content or ""
+                reasoning += choice.delta.to_dict().get("reasoning") or ""
+    assert content == whole.choices[0].message.content
+    assert reasoning == whole.choices[0].message.to_dict()["reasoning"]
+    assert usage is not None
+    assert usage.completion_tokens == whole.usage.completion_tokens
+    assert num_chunks > 50
+
+
+def test_a_tool_is_called_and_its_result_is_used(client: openai.OpenAI) -> None:
+    messages = _messages("What is the weather in Kyoto?")
+    first = _create(client)(
+        model="demo",
+        messages=messages,
+        tools=[WEATHER_TOOL],
+        temperature=0,
+    )
+    [choice] = first.choices
+    assert choice.finish_reason == "tool_calls"
+    [call] = choice.message.tool_calls
+    assert (call.function.name, json.loads(call.function.arguments)) == ("get_weather", {"city": "Kyoto"})
+    result = {
+        "role": "tool",
+        "tool_call_id": call.id,
+        "content": json.dumps({"temperature": 21, "sky": "sunny"}),
+    }
+    second = _create(client)(
+        model="demo",
+        messages=[*messages, choice.message.to_dict(), result],
+        tools=[WEATHER_TOOL],
+        temperature=0,
+    )
+    assert "21" in (second.choices[0].message.content or "")
+    assert second.usage is not None
+    assert second.usage.prompt_tokens_details is not None
+    assert (second.usage.prompt_tokens_details.cached_tokens or 0) > 0
+
+
+def test_the_async_client_streams_several_answers_at_once(server: JupyterProcess) -> None:
+    async def answer(client: openai.AsyncOpenAI, text: str) -> str:
+        stream = await client.chat.completions.create(
+            model="demo",
+            messages=_messages(text),
+            stream=True,
+            temperature=0,
+        )
+        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+
+    async def main() -> list[str]:
+        async with openai.AsyncOpenAI(base_url=server.openai_url, api_key=TOKEN, timeout=120) as client:
+            texts = ("Tell me a story.", "Count to 10.", "Write hello world in Python.")
+            return list(await asyncio.gather(*(answer(client, text) for text in texts)))
+
+    story, count, code = asyncio.run(main())
+    assert "robot" in story
+    assert "8 9 10" in count
+    assert "print" in code
+
+
+def test_errors_are_openais(server: JupyterProcess, client: openai.OpenAI) -> None:
+    with pytest.raises(openai.AuthenticationError, match="Incorrect API key"):
+        openai.OpenAI(base_url=server.openai_url, api_key="wrong", max_retries=0).models.list()
+    with pytest.raises(openai.BadRequestError) as error:
+        _create(client)(model="demo", messages=_messages("Hi"), temperature=7)
+    assert error.value.param == "temperature"
+    with pytest.raises(openai.NotFoundError):
+        client.models.retrieve("no-such-model")
+
+
+def test_the_scoped_key_opens_gpt_oss_and_nothing_else(server: JupyterProcess) -> None:
+    [file] = server.home.rglob("api_key")
+    key = file.read_text().strip()
+    assert file.stat().st_mode & 0o077 == 0
+    assert openai.OpenAI(base_url=server.openai_url, api_key=key).models.list().data
+    request = urllib.request.Request(f"{server.url}api/status", headers={"Authorization": f"Bearer {key}"})
+    with pytest.raises(urllib.error.HTTPError) as error:
+        urllib.request.urlopen(request)
+    assert error.value.code in {401, 403}
+
+
+def test_a_killed_engine_costs_one_answer_and_not_the_server(
+    server: JupyterProcess, client: openai.OpenAI
+) -> None:
+    _create(client)(model="demo", messages=_messages("Hi"), max_tokens=1)
+    with pytest.raises(openai.APIError) as error:  # noqa: PT012  the fault belongs into the middle of the stream
+        stream = _create(client)(
+            model="demo",
+            messages=_messages("Tell me a story."),
+            stream=True,
+        )
+        next(iter(stream))
+        server.workers()[0].kill()
+        for _ in stream:
+            pass
+    assert "engine" in str(error.value)
+    completion = _create(client)(
+        model="demo",
+        messages=_messages("Count to 5."),
+        temperature=0,
+    )
+    assert "1 2 3 4 5" in (completion.choices[0].message.content or "")
