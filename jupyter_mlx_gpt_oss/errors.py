@@ -6,6 +6,7 @@ GptOssError
         ContextLengthError       400  context_length_exceeded; carries both numbers
         UnsupportedFeatureError  400  unsupported_parameter; names the field
         AuthenticationError      401  invalid_api_key
+        PermissionDeniedError    403  permission_denied
         ModelNotFoundError       404  model_not_found
         NotFoundError            404  not_found
         MethodNotAllowedError    405  method_not_allowed
@@ -24,6 +25,8 @@ GptOssError
         ServerResponseError           status, code and message of the server's answer
         StreamInterruptedError        the stream ended before its finish reason
         MagicUsageError               a flag, tool or variable of %%oss that cannot be used
+KeyboardInterrupt
+    CellInterruptedError              the user interrupted a cell
 
 A message says what was wrong, what was expected and what to do. It never holds a prompt or an answer.
 `handlers/` turns an error into OpenAI's body, the worker turns an exception into a frame, the magics turn
@@ -93,6 +96,13 @@ class AuthenticationError(RequestError):
 
     status = 401
     code = "invalid_api_key"
+
+
+class PermissionDeniedError(RequestError):
+    """The caller is known, or its browser is, and may not do this."""
+
+    status = 403
+    code = "permission_denied"
 
 
 class ModelNotFoundError(RequestError):
@@ -187,6 +197,10 @@ class ServerStoppingError(EngineError):
 class ClientError(GptOssError):
     """Raised in the kernel, by the client or a magic."""
 
+    def _render_traceback_(self) -> list[str]:
+        """Stand in one line where IPython would show a traceback."""
+        return [f"{type(self).__name__}: {self}"]
+
 
 class ServerNotFoundError(ClientError):
     """No server with GPT-OSS was found; the message says where it was looked for."""
@@ -219,3 +233,14 @@ class MagicUsageError(ClientError):
     """A flag, tool or variable given to %%oss cannot be used."""
 
     code = "magic_usage"
+
+
+class CellInterruptedError(KeyboardInterrupt):
+    """The user interrupted a cell; its generation is stopped, and what arrived is shown.
+
+    It stays a KeyboardInterrupt: `except Exception` does not hold it, and Run All stops.
+    """
+
+    def _render_traceback_(self) -> list[str]:
+        """Stand in one line where IPython would show a traceback."""
+        return [f"Interrupted: {self}"]

@@ -1,0 +1,206 @@
+"""The server extension, and `jupyter mlx-gpt-oss`: wires the house, owns its start and its stop.
+
+Imported at every start of a notebook server, so nothing here may import a model, Harmony or pydantic.
+"""
+
+import asyncio
+import ipaddress
+import os
+from functools import cached_property
+from pathlib import Path
+
+from jupyter_server.extension.application import ExtensionApp
+from jupyter_server.serverapp import ServerApp
+from jupyter_server.utils import url_path_join
+from traitlets import Bool, DottedObjectName, Unicode
+from traitlets.utils.importstring import import_item
+from typing_extensions import override
+
+from jupyter_mlx_gpt_oss import __version__
+from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssServing
+from jupyter_mlx_gpt_oss.engine.base import Engine
+from jupyter_mlx_gpt_oss.errors import GptOssError
+from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
+from jupyter_mlx_gpt_oss.handlers.base import Door
+from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
+from jupyter_mlx_gpt_oss.handlers.routes import routes
+from jupyter_mlx_gpt_oss.serving.service import Service
+
+URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
+KEY_VARIABLE = "JUPYTER_MLX_GPT_OSS_KEY"
+_STOP_MARGIN_SECONDS = 3.0  # for an engine that does not keep its own bound
+
+
+class GptOss(ExtensionApp):
+    """GPT-OSS in a notebook server, with OpenAI's routes below `gpt-oss/`."""
+
+    name = "jupyter_mlx_gpt_oss"
+    version = __version__
+    description = """GPT-OSS on MLX, behind OpenAI's API and the %%oss cell magic.
+
+    Runs inside any Jupyter server; this command runs a server of its own, without a notebook."""
+    examples = """jupyter mlx-gpt-oss                                             # the embedded demo model
+jupyter mlx-gpt-oss --model mlx-community/gpt-oss-20b-MXFP4-Q8  # the real one
+jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in JupyterLab
+"""
+    extension_url = "/gpt-oss/health"
+    load_other_extensions = False
+    serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
+    classes = [ServerApp, GptOssEngine, GptOssServing]  # noqa: RUF012
+    aliases = {  # noqa: RUF012
+        "model": "GptOss.model",
+        "host": "ServerApp.ip",
+        "port": "ServerApp.port",
+        "context-length": "GptOssEngine.context_length",
+        "log-level": "Application.log_level",
+    }
+
+    model = Unicode(
+        "demo", help="`demo` (the small embedded model), a local directory, or a Hugging Face id."
+    ).tag(config=True)
+    preload = Bool(
+        default_value=False, help="Load the model when the server starts, not with the first request."
+    ).tag(config=True)
+    api_key = Unicode(
+        "",
+        help="The key that opens `gpt-oss/` and nothing else of the server. Empty: one is made once and kept in "
+        "the user's Jupyter data directory.",
+    ).tag(config=True)
+    engine_class = DottedObjectName(
+        "jupyter_mlx_gpt_oss.engine.engine_process.EngineProcess",
+        help="A class that implements the protocol in `jupyter_mlx_gpt_oss.engine.base`; "
+        "it is called with an EngineConfig.",
+    ).tag(config=True)
+
+    _preloading: asyncio.Task[None] | None = None
+
+    # Plain attributes, not traits: ExtensionApp reads every trait when the server starts.
+
+    @cached_property
+    def service(self) -> Service:
+        """What the handlers may ask for."""
+        return Service(make_engine=self._make_engine, model_name=self.model, version=__version__)
+
+    @cached_property
+    def door(self) -> Door:
+        """What the handlers are given."""
+        return Door(
+            service=self.service,
+            open_requests=OpenRequests(),
+            config=GptOssServing(parent=self).serving_config(),
+            api_key=self.api_key or self._kept_key(),
+        )
+
+    @cached_property
+    def _engine_options(self) -> GptOssEngine:
+        return GptOssEngine(parent=self)
+
+    @property
+    def key_path(self) -> Path:
+        """Where the key is kept that nobody configured."""
+        return Path(self.data_dir) / self.name / "api_key"
+
+    @property
+    def base_url(self) -> str:
+        """The base URL for OpenAI's clients on this machine; final once the server is bound."""
+        server = self._server
+        host = "127.0.0.1" if server.ip in {"", "*", "0.0.0.0", "::"} else server.ip  # noqa: S104  compared, not bound
+        host = f"[{host}]" if ":" in host else host
+        scheme = "https" if server.certfile else "http"
+        return f"{scheme}://{host}:{server.port}{url_path_join(server.base_url, 'gpt-oss/v1')}"
+
+    @property
+    def is_headless(self) -> bool:
+        """Whether the server was started by this package's own command."""
+        return self._server.starter_app is self
+
+    @override
+    def initialize_handlers(self) -> None:
+        """Mount the routes."""
+        if self.is_headless:
+            self._refuse_open_address()
+        self.handlers.extend(routes(self.door, at_root=self.is_headless))
+
+    @override
+    async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
+        """Tell kernels where this server is; the server calls this once it is bound."""
+        if not serverapp.sock:  # a kernel has no client for a Unix socket
+            os.environ[URL_VARIABLE] = self.base_url
+            os.environ[KEY_VARIABLE] = self.door.api_key
+        if self.is_headless:
+            self.log.info("%s", self._snippet())
+        if self.preload:
+            self._preloading = asyncio.get_running_loop().create_task(self._preload())
+
+    @override
+    def current_activity(self) -> int | None:
+        """Return how many requests are open: a server with one is not idle."""
+        return len(self.door.open_requests) or None
+
+    @override
+    async def stop_extension(self) -> None:
+        """End every open request, then the engine. Each has a bound, so that the server always stops."""
+        for variable in (URL_VARIABLE, KEY_VARIABLE):
+            os.environ.pop(variable, None)
+        if self._preloading is not None:
+            self._preloading.cancel()
+            await asyncio.gather(self._preloading, return_exceptions=True)
+        await self.door.open_requests.stop(self.door.config.stop_grace_seconds)
+        try:
+            await asyncio.wait_for(
+                self.service.stop(), self._engine_options.stop_timeout_seconds + _STOP_MARGIN_SECONDS
+            )
+        except TimeoutError:
+            self.log.error("The engine did not stop in time; it is left behind.")  # noqa: TRY400  nothing to trace
+
+    @property
+    def _server(self) -> ServerApp:
+        assert self.serverapp is not None
+        return self.serverapp
+
+    def _make_engine(self) -> Engine:
+        engine_class = import_item(self.engine_class)
+        engine: Engine = engine_class(self._engine_options.engine_config(self.model))
+        return engine
+
+    def _kept_key(self) -> str:
+        try:
+            return load_or_create_key(self.key_path)
+        except OSError as error:  # a read-only home: the key lasts as long as this server
+            self.log.warning(
+                "No key can be kept in %s (%s); set GptOss.api_key.", self.key_path, error.strerror
+            )
+            return new_key()
+
+    async def _preload(self) -> None:
+        try:
+            await self.service.engine.load()
+        except GptOssError as error:
+            self.log.error("%s could not be loaded: %s", self.model, error.message)  # noqa: TRY400  no traceback
+
+    def _refuse_open_address(self) -> None:
+        ip = self._server.ip
+        if self.api_key or ip == "localhost" or _is_loopback(ip):
+            return
+        self.log.critical(
+            "%s can be reached from other machines, so it needs a key that you chose. Add --GptOss.api_key=KEY",
+            ip,
+        )
+        self.exit(1)
+
+    def _snippet(self) -> str:
+        key = '"the key in GptOss.api_key"' if self.api_key else f'open("{self.key_path}").read().strip()'
+        return (
+            f"GPT-OSS ({self.model}) answers at {self.base_url}\n"
+            "    from openai import OpenAI\n"
+            f'    client = OpenAI(base_url="{self.base_url}", api_key={key})\n'
+            f'    client.chat.completions.create(model="{self.model}", '
+            'messages=[{"role": "user", "content": "Hello"}])'
+        )
+
+
+def _is_loopback(ip: str) -> bool:
+    try:
+        return ipaddress.ip_address(ip).is_loopback
+    except ValueError:  # a name, which may lead anywhere; "" is every address
+        return False

@@ -1,0 +1,68 @@
+"""Every option of the server, once: traits with their help, to the frozen values that the rooms take.
+
+Rooms below never see a trait. `docs/configuration.md` lists these options, and a test holds it to that.
+"""
+
+from traitlets import Float, Integer
+from traitlets.config import Configurable
+
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.serving.config import ServingConfig
+
+
+class GptOssEngine(Configurable):
+    """Limits of the engine, the process that holds the model."""
+
+    context_length = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        help="Tokens of prompt and answer together. None: what the model was made for.",
+    ).tag(config=True)
+    max_running_requests = Integer(8, min=1, help="Requests that are answered together.").tag(config=True)
+    max_waiting_requests = Integer(
+        64, min=0, help="Requests that may wait for a place; one more is answered with 429."
+    ).tag(config=True)
+    max_prefill_tokens = Integer(
+        512,
+        min=1,
+        help="Prompt tokens computed in one step, at the most. More: long prompts are read faster. "
+        "Less: the answers that are being written meanwhile flow more evenly.",
+    ).tag(config=True)
+    prefix_cache_bytes = Integer(
+        None,
+        allow_none=True,
+        min=0,
+        help="Bytes of keys and values kept of earlier prompts and answers, so that a conversation is not read anew "
+        "at each turn. 0: none. None: a quarter of the memory that is free.",
+    ).tag(config=True)
+    stall_timeout_seconds = Float(
+        120.0, min=1.0, help="Seconds of silence after which a busy engine process is replaced."
+    ).tag(config=True)
+    stop_timeout_seconds = Float(
+        5.0, min=0.0, help="Seconds that the engine process may take to end before it is killed."
+    ).tag(config=True)
+
+    def engine_config(self, model: str) -> EngineConfig:
+        """Return what the engine takes, for a model."""
+        return EngineConfig(model=model, **{name: getattr(self, name) for name in self.class_own_traits()})
+
+
+class GptOssServing(Configurable):
+    """Limits of the HTTP side."""
+
+    keep_alive_seconds = Float(
+        15.0,
+        min=0.01,
+        help="Seconds of silence after which a stream gets a comment, so that no proxy cuts it.",
+    ).tag(config=True)
+    max_body_bytes = Integer(
+        16 * 1024 * 1024, min=1, help="Bytes of a request's body, at the most; more is answered with 413."
+    ).tag(config=True)
+    stop_grace_seconds = Float(
+        2.0, min=0.0, help="Seconds that open requests may take to end when the server stops."
+    ).tag(config=True)
+
+    def serving_config(self) -> ServingConfig:
+        """Return what the HTTP side takes."""
+        return ServingConfig(**{name: getattr(self, name) for name in self.class_own_traits()})

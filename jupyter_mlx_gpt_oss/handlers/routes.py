@@ -1,0 +1,34 @@
+"""Every route, once. A trailing slash is taken: proxies add and drop them."""
+
+from typing import Any
+
+from tornado.web import RequestHandler
+
+from jupyter_mlx_gpt_oss.handlers.base import Door
+from jupyter_mlx_gpt_oss.handlers.chat_completions import ChatCompletionsHandler
+from jupyter_mlx_gpt_oss.handlers.health import HealthHandler
+from jupyter_mlx_gpt_oss.handlers.models import ModelHandler, ModelsHandler
+from jupyter_mlx_gpt_oss.handlers.not_found import NotFoundHandler
+
+Route = tuple[str, type[RequestHandler], dict[str, Any]]
+
+_HANDLERS: tuple[tuple[str, type[RequestHandler]], ...] = (
+    (r"health", HealthHandler),
+    (r"v1/models", ModelsHandler),
+    (r"v1/models/(.+?)", ModelHandler),
+    (r"v1/chat/completions", ChatCompletionsHandler),
+)
+
+
+def routes(door: Door, *, at_root: bool = False) -> list[Route]:
+    """Return the routes below `gpt-oss/`, the last of which catches all else there.
+
+    Args:
+        door: what the handlers are given.
+        at_root: mount them at the base URL too, as mlx-gpt-oss has them; there nothing else is caught.
+    """
+    prefixes = ("/gpt-oss/", "/") if at_root else ("/gpt-oss/",)
+    mounted: list[Route] = [
+        (f"{prefix}{path}/?", handler, {"door": door}) for prefix in prefixes for path, handler in _HANDLERS
+    ]
+    return [*mounted, (r"/gpt-oss(?:/.*)?", NotFoundHandler, {"door": door})]

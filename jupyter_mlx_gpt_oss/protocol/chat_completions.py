@@ -1,0 +1,163 @@
+"""The request of `POST v1/chat/completions`: every field is typed and checked, accepted, or refused by name.
+
+Knows OpenAI's field names and their ranges. What a message or a tool means is read in `harmony/`.
+Source: OpenAI's API reference for chat completions; fields of vLLM, OpenRouter and mlx-gpt-oss where noted.
+"""
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.protocol.field_rules import ACCEPTED_FIELDS, refuse_unserved_fields, validate_fields
+from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object
+from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
+
+MAX_STOP_STRINGS = 16
+JsonObject = dict[str, Any]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+
+
+def _listed(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
+class _Fields(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+
+class StreamOptions(_Fields):
+    """What a stream carries besides the answer."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+    """Accepted without effect: there is no padding to leave out."""
+
+
+class ReasoningOptions(_Fields):
+    """OpenRouter's way to ask for reasoning; `max_tokens` is accepted without effect."""
+
+    effort: ReasoningEffort | None = None
+    exclude: bool | None = None
+    enabled: bool | None = None
+    summary: str | None = None
+    max_tokens: int | None = None
+
+
+class ChatTemplateOptions(BaseModel):
+    """vLLM's way to ask for an effort; other arguments of a template have no effect here."""
+
+    model_config = ConfigDict(strict=True)
+
+    reasoning_effort: ReasoningEffort | None = None
+
+
+class ChatCompletionRequest(_Fields):
+    """A checked request. Read efforts, limits and tools through the properties, which join their many names."""
+
+    model: str | None = None
+    """Required by OpenAI's clients; any name is served by the one model there is."""
+    messages: Annotated[list[JsonObject], Field(min_length=1)]
+    tools: list[JsonObject] | None = None
+    tool_choice: Literal["none", "auto"] | None = None
+    parallel_tool_calls: bool | None = None
+    functions: list[JsonObject] | None = None
+    function_call: Literal["none", "auto"] | None = None
+    response_format: JsonObject | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    reasoning: ReasoningOptions | None = None
+    include_reasoning: bool | None = None
+    chat_template_kwargs: ChatTemplateOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=-1)] | None = None
+    """Accepted without effect, as in mlx-gpt-oss."""
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+    presence_penalty: Penalty | None = None
+    frequency_penalty: Penalty | None = None
+    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
+    repetition_context_size: Annotated[int, Field(ge=1)] | None = None
+    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
+    stop: (
+        Annotated[
+            list[Annotated[str, Field(min_length=1)]],
+            Field(max_length=MAX_STOP_STRINGS),
+            BeforeValidator(_listed),
+        ]
+        | None
+    ) = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    @classmethod
+    def from_json(cls, body: bytes) -> Self:
+        """Read a request's body.
+
+        Raises:
+            InvalidRequestError: not a JSON object, a field that is missing, unknown, of the wrong type or out of
+                range; the field is named.
+            UnsupportedFeatureError: a field of OpenAI's that is not served here.
+        """
+        fields = parse_json_object(body)
+        refuse_unserved_fields(fields)
+        request = validate_fields(cls, {key: fields[key] for key in fields if key not in ACCEPTED_FIELDS})
+        _ = request.token_biases  # its keys are checked with all other fields, before anything is generated
+        return request
+
+    @property
+    def effort(self) -> ReasoningEffort:
+        """How much the model reasons; the most direct of the three fields counts."""
+        asked = [self.reasoning_effort]
+        if self.reasoning is not None:
+            asked += [self.reasoning.effort, "none" if self.reasoning.enabled is False else None]
+        if self.chat_template_kwargs is not None:
+            asked.append(self.chat_template_kwargs.reasoning_effort)
+        return next((effort for effort in asked if effort is not None), "medium")
+
+    @property
+    def is_reasoning_hidden(self) -> bool:
+        """Whether the answer leaves its reasoning out; it is generated and counted all the same."""
+        return self.include_reasoning is False or (
+            self.reasoning is not None and self.reasoning.exclude is True
+        )
+
+    @property
+    def token_limit(self) -> int | None:
+        """Tokens of the whole answer, reasoning included; None: what the context leaves."""
+        return self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
+
+    @property
+    def offered_tools(self) -> list[JsonObject]:
+        """The tools, with legacy `functions` as tools."""
+        return [
+            *(self.tools or ()),
+            *({"type": "function", "function": item} for item in self.functions or ()),
+        ]
+
+    @property
+    def choice(self) -> Literal["none", "auto"]:
+        """Whether tools may be called; `function_call` is the legacy name."""
+        return self.tool_choice or self.function_call or "auto"
+
+    @property
+    def token_biases(self) -> dict[int, float]:
+        """`logit_bias` by token id.
+
+        Raises:
+            InvalidRequestError: a key is not a token id.
+        """
+        biases = self.logit_bias or {}
+        for key in biases:
+            if not (key.isascii() and key.isdigit() and len(key) <= 6 and int(key) < NUM_TOKENS):  # noqa: PLR2004
+                message = f"{key[:16]!r} is not a token id: 0 to {NUM_TOKENS - 1} were expected."
+                raise InvalidRequestError(message, param="logit_bias")
+        return {int(key): bias for key, bias in biases.items()}
+
+    @property
+    def is_usage_streamed(self) -> bool:
+        """Whether a stream ends with a chunk of usage."""
+        return self.stream_options is not None and self.stream_options.include_usage is True

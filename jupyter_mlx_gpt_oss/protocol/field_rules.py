@@ -1,0 +1,140 @@
+"""Which fields a request may carry: refused by name, accepted without effect, and what pydantic says in plain words."""
+
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.protocol.json_body import field_path
+
+RequestModel = TypeVar("RequestModel", bound=BaseModel)
+
+ACCEPTED_FIELDS = frozenset({
+    # OpenAI's, with no meaning on a server of one user and one model
+    "metadata",
+    "modalities",
+    "n",
+    "prediction",
+    "prompt_cache_key",
+    "prompt_cache_options",
+    "prompt_cache_retention",
+    "safety_identifier",
+    "service_tier",
+    "store",
+    "user",
+    "verbosity",
+    # OpenAI's that are refused unless they are off
+    "audio",
+    "logprobs",
+    "moderation",
+    "top_logprobs",
+    "web_search_options",
+    # hints of other servers that cannot change an answer here
+    "add_generation_prompt",
+    "cache_prompt",
+    "keep_alive",
+    "priority",
+    "provider",
+    "request_id",
+    "skip_special_tokens",
+    "spaces_between_special_tokens",
+    "usage",
+})  # fmt: skip
+"""Top-level fields that are taken without effect, once `refuse_unserved_fields` has let them pass."""
+
+_OFF_VALUES: Mapping[str, tuple[object, ...]] = {
+    "audio": (None,),
+    "logprobs": (None, False),
+    "modalities": (None, ["text"]),
+    "moderation": (None,),
+    "n": (None, 1),
+    "top_logprobs": (None, 0),
+    "web_search_options": (None,),
+}
+_FREE_TOOL_CHOICES = (None, "none", "auto")
+
+
+def refuse_unserved_fields(fields: Mapping[str, Any]) -> None:
+    """Refuse what OpenAI serves and this server does not, each by its name.
+
+    Raises:
+        UnsupportedFeatureError: such a field has a value that asks for something.
+    """
+    for name, off_values in _OFF_VALUES.items():
+        value = fields.get(name)
+        if not any(type(value) is type(off) and value == off for off in off_values):
+            raise UnsupportedFeatureError(
+                f"`{name}` is not served here with this value; leave it out.", param=name
+            )
+    for name in ("tool_choice", "function_call"):
+        if _is_forced(fields.get(name)):
+            message = f"`{name}` may be `none` or `auto`; a call cannot be forced here."
+            raise UnsupportedFeatureError(message, param=name)
+    _refuse_strict(fields)
+
+
+def _is_forced(choice: object) -> bool:
+    return choice not in _FREE_TOOL_CHOICES and (isinstance(choice, dict) or choice == "required")
+
+
+def _refuse_strict(fields: Mapping[str, Any]) -> None:
+    tools = fields.get("tools")
+    strict = [
+        f"tools[{index}].function.strict"
+        for index, tool in enumerate(tools if isinstance(tools, list) else ())
+        if _at(tool, "function", "strict") is True
+    ]
+    if _at(fields, "response_format", "json_schema", "strict") is True:
+        strict.append("response_format.json_schema.strict")
+    if strict:
+        message = (
+            "A schema is shown to the model and not enforced here; leave `strict` out or set it to false."
+        )
+        raise UnsupportedFeatureError(message, param=strict[0])
+
+
+def _at(value: object, *keys: str) -> object:
+    for key in keys:
+        if not isinstance(value, Mapping):
+            return None
+        value = value.get(key)
+    return value
+
+
+def validate_fields(model: type[RequestModel], fields: dict[str, Any]) -> RequestModel:
+    """Check fields against a model.
+
+    Raises:
+        InvalidRequestError: names the first field at fault, as `stream_options.include_usage`.
+    """
+    try:
+        return model.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        path = field_path(_path_in(fields, first["loc"]))
+        if first["type"] == "extra_forbidden":
+            message = f"Unknown field `{path[:100]}`."
+        else:
+            message = f"`{path[:100]}`: {first['msg']}{_shown(first['input'])}."
+        raise InvalidRequestError(message, param=path) from None
+
+
+def _path_in(fields: object, location: tuple[str | int, ...]) -> tuple[str | int, ...]:
+    # pydantic names the branch of a union in its path; only what can be found in the body is a field.
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(fields, dict) and isinstance(part, str):
+            path.append(part)
+            if part not in fields:
+                break
+            fields = fields[part]
+        elif isinstance(fields, list) and isinstance(part, int):
+            path.append(part)
+            fields = fields[part]
+    return tuple(path)
+
+
+def _shown(value: object) -> str:
+    # Numbers alone: a text may be the prompt.
+    return f", not {value!r:.40}" if isinstance(value, bool | int | float) else ""

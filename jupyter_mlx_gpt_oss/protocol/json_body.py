@@ -1,0 +1,79 @@
+"""Turn the bytes of a request into a JSON object that holds no surprise.
+
+Python's reader takes more than JSON allows: NaN, the last of two equal keys, any depth. Such bodies are refused here,
+so that no later room meets them.
+"""
+
+import json
+import math
+from typing import Any, NoReturn
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+
+MAX_DEPTH = 128
+"""Arrays and objects within each other; a JSON schema written by hand stays far below."""
+
+
+def parse_json_object(body: bytes) -> dict[str, Any]:
+    """Read a body that must be one JSON object.
+
+    Raises:
+        InvalidRequestError: not UTF-8, not JSON, not an object, a key twice, NaN or infinity, or nested deeper than
+            MAX_DEPTH; the field is named where there is one.
+    """
+    try:
+        value = json.loads(body.decode(), object_pairs_hook=_object_of_pairs, parse_constant=_refuse_constant)
+    except UnicodeDecodeError as error:
+        raise InvalidRequestError("The body is not UTF-8.") from error
+    except RecursionError as error:
+        raise InvalidRequestError(f"The body is nested deeper than {MAX_DEPTH} levels.") from error
+    except ValueError as error:
+        raise InvalidRequestError(f"The body is not JSON: {_place_of(error)}.") from error
+    if not isinstance(value, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    _check_values(value)
+    return value
+
+
+def field_path(parts: tuple[str | int, ...]) -> str:
+    """Write a path as OpenAI does: `messages[2].content`."""
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _place_of(error: ValueError) -> str:
+    # Only the place and the rule: other texts of the reader may quote the body.
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg} at line {error.lineno}, column {error.colno}"
+    return "a number has too many digits"
+
+
+def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise InvalidRequestError(f"The key {twice[:64]!r} stands twice in one object.", param=twice[:64])
+    return value
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise InvalidRequestError(f"{name} is not a number in JSON.")
+
+
+def _check_values(body: dict[str, Any]) -> None:
+    waiting: list[tuple[tuple[str | int, ...], Any]] = [((), body)]
+    while waiting:
+        path, value = waiting.pop()
+        if len(path) >= MAX_DEPTH and isinstance(value, dict | list):
+            raise InvalidRequestError(
+                f"The body is nested deeper than {MAX_DEPTH} levels.", param=str(path[0])
+            )
+        if isinstance(value, dict):
+            waiting.extend(((*path, key), item) for key, item in value.items())
+        elif isinstance(value, list):
+            waiting.extend(((*path, index), item) for index, item in enumerate(value))
+        elif isinstance(value, float) and not math.isfinite(value):
+            raise InvalidRequestError("The number is too large.", param=field_path(path))

@@ -1,0 +1,21 @@
+"""Everything that the HTTP side can be told at its start, as one frozen value. `config.py` makes it of traits."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServingConfig:
+    """Limits of the HTTP side. Every bounded thing of it has its bound here."""
+
+    keep_alive_seconds: float = 15.0
+    """A stream that was silent for so long gets a comment, so that no proxy takes it for dead."""
+    max_body_bytes: int = 16 * 1024 * 1024
+    """A request with more bytes is refused with RequestTooLargeError."""
+    stop_grace_seconds: float = 2.0
+    """How long open requests may take to end when the server stops."""
+
+    def __post_init__(self) -> None:
+        if self.keep_alive_seconds <= 0 or self.max_body_bytes < 1 or self.stop_grace_seconds < 0:
+            raise ValueError(
+                "keep_alive_seconds and max_body_bytes are above 0, stop_grace_seconds is at least 0"
+            )

@@ -1,0 +1,68 @@
+"""A Jupyter server for whoever asks for one, with a scripted engine behind the routes."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from jupyter_server.serverapp import ServerApp
+
+from jupyter_mlx_gpt_oss.app import GptOss
+from tests.support.http_client import Fetch, HttpClient
+from tests.support.scripted_engine import ScriptedEngine
+
+pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.support.checkpoints"]
+
+
+@pytest.fixture(autouse=True)
+def jp_server_cleanup(jp_asyncio_loop: Any) -> Iterator[None]:
+    """Stop the test's server. pytest-jupyter's own fixture makes one for every test, only to stop it."""
+    yield
+    if not ServerApp.initialized():
+        return
+    server = ServerApp.instance()
+    jp_asyncio_loop.run_until_complete(server._cleanup())
+    server.kernel_manager.context.destroy()
+    ServerApp.clear_instance()
+
+
+@pytest.fixture
+def gpt_oss_config() -> dict[str, Any]:
+    """Options of a test's server, by class; a test overrides this fixture."""
+    return {}
+
+
+@pytest.fixture
+def jp_server_config(gpt_oss_config: dict[str, Any]) -> dict[str, Any]:
+    """Configure the server: our extension, with a scripted engine, and every fault of it raised."""
+    config: dict[str, Any] = {
+        "ServerApp": {
+            "jpserver_extensions": {"jupyter_mlx_gpt_oss": True},
+            "reraise_server_extension_failures": True,
+        },
+        "GptOss": {"engine_class": "tests.support.scripted_engine.ScriptedEngine"},
+    }
+    for name, options in gpt_oss_config.items():
+        config.setdefault(name, {}).update(options)
+    return config
+
+
+@pytest.fixture
+def gpt_oss(jp_serverapp: ServerApp) -> GptOss:
+    """The extension in the test's server."""
+    (app,) = jp_serverapp.extension_manager.extension_apps["jupyter_mlx_gpt_oss"]
+    assert isinstance(app, GptOss)
+    return app
+
+
+@pytest.fixture
+def engine(gpt_oss: GptOss) -> ScriptedEngine:
+    """The engine behind the routes."""
+    engine = gpt_oss.service.engine
+    assert isinstance(engine, ScriptedEngine)
+    return engine
+
+
+@pytest.fixture
+def http(jp_fetch: Fetch) -> HttpClient:
+    """A client of the test's server."""
+    return HttpClient(jp_fetch)

@@ -1,0 +1,124 @@
+"""One answer, from the engine's tokens to the summary."""
+
+from collections.abc import AsyncGenerator
+
+import pytest
+from typing_extensions import override
+
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage, TokenOutput
+from jupyter_mlx_gpt_oss.errors import GenerationError
+from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser
+from jupyter_mlx_gpt_oss.harmony.events import Event, ReasoningDelta, TextDelta, ToolCallStarted, TurnEnded
+from jupyter_mlx_gpt_oss.serving.generation import Finished, Generation, Started
+from tests.support.scripted_engine import ScriptedEngine, Step, tokens_of
+
+
+class SilentEngine(ScriptedEngine):
+    """Breaks the protocol: its answers have no end."""
+
+    @override
+    async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
+        yield TokenOutput(token_ids=(1,))
+
+
+Item = Progress | Started | Event | Finished
+
+
+async def items_of(
+    *script: Step, stop: tuple[str, ...] = (), max_tokens: int = 1000, tools: tuple[str, ...] = ()
+) -> list[Item]:
+    engine = ScriptedEngine(EngineConfig())
+    engine.enqueue(*script)
+    request = GenerationRequest(
+        request_id="a", prompt_token_ids=(1, 2, 3), max_tokens=max_tokens, stop_token_ids=STOP_TOKEN_IDS
+    )
+    return [item async for item in Generation(engine, request, HarmonyParser(tools), stop).items()]
+
+
+def text_of(items: list[Item]) -> str:
+    return "".join(item.text for item in items if isinstance(item, TextDelta))
+
+
+def finished(items: list[Item]) -> Finished:
+    last = items[-1]
+    assert isinstance(last, Finished)
+    return last
+
+
+async def test_progress_comes_first_and_the_summary_last() -> None:
+    script = "<|channel|>final<|message|>Hi<|return|>"
+    items = await items_of(Progress(stage=ProgressStage.QUEUED), script)
+    assert isinstance(items[0], Progress)
+    assert isinstance(items[1], Started)
+    assert text_of(items) == "Hi"
+    assert TurnEnded() in items
+    assert finished(items) == Finished(
+        finish_reason="stop",
+        num_prompt_tokens=3,
+        num_completion_tokens=len(tokens_of(script)),
+        num_cached_tokens=0,
+        num_reasoning_tokens=0,
+    )
+
+
+async def test_tokens_after_the_end_of_the_turn_do_not_count() -> None:
+    script = "<|channel|>final<|message|>Hi<|return|>"
+    items = await items_of(script + "<|start|>assistant<|channel|>final<|message|>more")
+    assert text_of(items) == "Hi"
+    assert finished(items).num_completion_tokens == len(tokens_of(script))
+
+
+async def test_an_answer_that_ends_by_itself_is_not_aborted() -> None:
+    engine = ScriptedEngine(EngineConfig())
+    request = GenerationRequest(
+        request_id="a", prompt_token_ids=(1,), max_tokens=1000, stop_token_ids=STOP_TOKEN_IDS
+    )
+    items = [item async for item in Generation(engine, request, HarmonyParser()).items()]
+    assert text_of(items) == "Hello."
+    assert engine.endings.get_nowait() == "stop"
+
+
+async def test_an_answer_without_an_end_never_looks_finished() -> None:
+    request = GenerationRequest(
+        request_id="a", prompt_token_ids=(1,), max_tokens=10, stop_token_ids=STOP_TOKEN_IDS
+    )
+    with pytest.raises(GenerationError, match="without a reason"):
+        [item async for item in Generation(SilentEngine(EngineConfig()), request, HarmonyParser()).items()]
+
+
+async def test_a_call_ends_with_tool_calls() -> None:
+    call = "<|channel|>commentary to=functions.look<|message|>{}<|call|>"
+    items = await items_of(call, tools=("look",))
+    assert ToolCallStarted("look") in items
+    assert finished(items).finish_reason == "tool_calls"
+
+
+async def test_a_call_cut_by_the_limit_ends_with_length() -> None:
+    call = '<|channel|>commentary to=functions.look<|message|>{"at": "the sky"}<|call|>'
+    items = await items_of(call, tools=("look",), max_tokens=len(tokens_of(call)) - 3)
+    assert ToolCallStarted("look") in items
+    assert finished(items).finish_reason == "length"
+
+
+async def test_a_stop_string_across_tokens_ends_the_text() -> None:
+    items = await items_of("<|channel|>final<|message|>one two three four<|return|>", stop=("wo thr",))
+    assert text_of(items) == "one t"
+    assert finished(items).finish_reason == "stop"
+
+
+async def test_what_was_held_back_is_given_when_nothing_follows() -> None:
+    items = await items_of("<|channel|>final<|message|>one two<|return|>", stop=("two three",))
+    assert text_of(items) == "one two"
+    items = await items_of("<|channel|>final<|message|>one two", stop=("two three",))
+    assert text_of(items) == "one two"
+    assert finished(items).finish_reason == "length"
+
+
+async def test_held_back_text_comes_before_the_thought_that_follows_it() -> None:
+    preamble = "<|channel|>commentary<|message|>I look tw<|end|><|start|>assistant"
+    thought = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
+    items = await items_of(preamble, thought, "<|channel|>final<|message|>ice<|return|>", stop=("twice",))
+    texts = [item for item in items if isinstance(item, TextDelta | ReasoningDelta)]
+    whole = "".join(item.text for item in texts)
+    assert whole == "I look twHm.\nice"  # the parser keeps two messages apart by a line break
