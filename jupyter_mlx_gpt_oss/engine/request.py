@@ -44,6 +44,10 @@ class GenerationRequest:
     """Sampling one of these ends the answer."""
     boundaries: tuple[int, ...] = ()
     """Ascending positions of the prompt, such as message ends, from which other prompts are likely to go on differently."""
+    num_logprobs: int | None = None
+    """How many of the most likely tokens to report for each sampled one, 0 to 20; None: no log probabilities at all."""
+    grammar: str | None = None
+    """An llguidance grammar, as JSON, that the whole answer keeps to."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
 
 
@@ -56,6 +60,16 @@ class Progress:
     total: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class TokenLogprobs:
+    """How likely a sampled token was, before temperature, penalties and filters."""
+
+    logprob: float
+    """Natural logarithm of its probability; at most 0."""
+    top: tuple[tuple[int, float], ...] = ()
+    """The most likely token ids with theirs, the likeliest first; as many as were asked for."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenOutput:
     """The next tokens of a request; the last output of a request, and only that, has a finish reason."""
@@ -64,3 +78,5 @@ class TokenOutput:
     finish_reason: FinishReason | None = None
     num_cached_tokens: int = 0
     """Prompt tokens that need not be computed."""
+    logprobs: tuple[TokenLogprobs, ...] = ()
+    """One for each token, where the request asked for them."""
