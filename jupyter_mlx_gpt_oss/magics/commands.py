@@ -1,0 +1,108 @@
+"""The words of `%oss`: look at the server and at the conversations, forget them, name another server."""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from IPython.core.interactiveshell import InteractiveShell
+
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
+from jupyter_mlx_gpt_oss.magics.finding import find_client
+from jupyter_mlx_gpt_oss.magics.render_html import table_to_html
+from jupyter_mlx_gpt_oss.magics.render_text import counted
+from jupyter_mlx_gpt_oss.magics.status import status_rows
+from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+
+Rows = list[tuple[str, str]]
+
+
+class CommandState(Protocol):
+    """What the commands read and change; `GptOssMagics` has it."""
+
+    ip: InteractiveShell
+    conversations: dict[str, Conversation]
+    url: str
+    key: str
+
+    def variables(self) -> dict[str, Any]:
+        """Return the variables of the notebook."""
+
+
+class Commands:
+    """Runs one line of `%oss`."""
+
+    def __init__(self, state: CommandState) -> None:
+        self._state = state
+
+    def run(self, words: list[str]) -> None:
+        """Run the command that `words` name, and show what it says.
+
+        Raises:
+            MagicUsageError: no such word, or too few or too many after it.
+            ServerNotFoundError: the command needs a server, and none answers.
+        """
+        word, *arguments = words or ["status"]
+        commands: dict[str, tuple[Callable[..., Rows], int, int]] = {
+            "status": (self._status, 0, 0),
+            "reset": (self._reset, 0, 1),
+            "chats": (self._chats, 0, 0),
+            "history": (self._history, 0, 1),
+            "tools": (self._tools, 0, 0),
+            "connect": (self._connect, 1, 2),
+        }
+        if word not in commands:
+            raise MagicUsageError(
+                f"%oss {word}: the words are {', '.join(commands)}. Ask a question with %%oss."
+            )
+        command, least, most = commands[word]
+        if not least <= len(arguments) <= most:
+            raise MagicUsageError(f"%oss {word}: {len(arguments)} words after it; %oss? shows what it takes.")
+        self._show(command(*arguments))
+
+    def _show(self, rows: Rows) -> None:
+        width = max((len(name) for name, _ in rows), default=0)
+        margin = "\n" + " " * (width + 2)
+        text = "\n".join(f"{name:<{width}}  {value}".rstrip().replace("\n", margin) for name, value in rows)
+        self._state.ip.display_pub.publish({"text/html": table_to_html(rows), "text/plain": text})
+
+    def _status(self) -> Rows:
+        client, card = find_client(self._state.url, self._state.key)
+        return status_rows(client.connection, card, client.health())
+
+    def _connect(self, url: str, key: str = "") -> Rows:
+        client, card = find_client(url, key)
+        self._state.url, self._state.key = client.connection.base_url, key
+        return status_rows(client.connection, card, client.health())
+
+    def _reset(self, chat: str = DEFAULT_NAME) -> Rows:
+        self._find_conversation(chat)
+        del self._state.conversations[chat]
+        return [(chat, "forgotten")]
+
+    def _chats(self) -> Rows:
+        found = self._state.conversations.values()
+        return [(chat.name, counted(len(chat.messages), "message")) for chat in found] or [("no chats", "")]
+
+    def _history(self, chat: str = DEFAULT_NAME) -> Rows:
+        messages = self._find_conversation(chat).messages
+        rows = []
+        for message in messages:
+            for call in message.get("tool_calls", ()):
+                function = call["function"]
+                rows.append((message["role"], f"{function['name']} {function['arguments']}"))
+            if message["content"]:
+                rows.append((message["role"], message["content"]))
+        return rows or [("no messages", "")]
+
+    def _tools(self) -> Rows:
+        if not any(is_marked(value) for value in self._state.variables().values()):
+            return [("no tools", "put @tool over a function, or name it with -t")]
+        from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
+
+        tools = collect_tools(self._state.variables(), ())
+        return [(tool.name, tool.description or "(no docstring)") for tool in tools.values()]
+
+    def _find_conversation(self, chat: str) -> Conversation:
+        if chat not in self._state.conversations and chat != DEFAULT_NAME:
+            raise MagicUsageError(f"There is no chat named {chat!r}; %oss chats lists them.")
+        return self._state.conversations.setdefault(chat, Conversation(chat))

@@ -1,0 +1,44 @@
+"""Run a coroutine to its end from code that is not async, in a loop of its own.
+
+The kernel's main thread has a running loop, which cannot be entered twice; so the coroutine gets a helper
+thread. Ctrl-C in the main thread cancels it there.
+"""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any, TypeVar
+
+ResultT = TypeVar("ResultT")
+
+CANCEL_TIMEOUT_SECONDS = 2.0
+
+
+def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+    """Return what `coroutine` returns, or raise what it raises.
+
+    It sees the context variables of the caller, so what it prints appears in the caller's cell.
+    """
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, name="gpt-oss-tool", daemon=True)
+    thread.start()
+    try:
+        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+    finally:
+        _close(loop, thread)
+
+
+def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
+    ending = asyncio.run_coroutine_threadsafe(_cancel_others(), loop)
+    ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
+    thread.join(CANCEL_TIMEOUT_SECONDS)
+    # A coroutine that blocks its loop cannot be cancelled; its daemon thread ends with it.
+    if not thread.is_alive():
+        loop.close()
+
+
+async def _cancel_others() -> None:
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in others:
+        task.cancel()
+    await asyncio.gather(*others, return_exceptions=True)

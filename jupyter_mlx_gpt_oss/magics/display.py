@@ -1,0 +1,203 @@
+"""Show a transcript while it grows: in a notebook as outputs that are updated, in a terminal as a stream.
+
+Knows Jupyter's display messages, and nothing of IPython, HTTP or conversations. A finished output is never touched again, so a
+`<details>` that the reader has opened or closed stays as they left it.
+"""
+
+from collections.abc import Callable
+from typing import Protocol, TextIO
+from uuid import uuid4
+
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html
+from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text
+from jupyter_mlx_gpt_oss.magics.segments import (
+    ReasoningSegment,
+    Segment,
+    TextSegment,
+    ToolCallSegment,
+    ToolResult,
+)
+from jupyter_mlx_gpt_oss.magics.transcript import Transcript
+
+# A front end that spends more than a fifth of its time on one output falls behind a fast model.
+RENDER_TIME_FACTOR = 5
+
+
+class CellDisplay(Protocol):
+    """Where one cell shows its transcript. Calls come in this order: progress and show, then finish."""
+
+    def progress(self, line: str) -> None:
+        """Show one line that disappears when something comes."""
+
+    def show(self, transcript: Transcript) -> None:
+        """Show what is new in `transcript`, possibly a little later."""
+
+    def show_at_once(self, transcript: Transcript) -> None:
+        """Show all of `transcript` now."""
+
+    def finish(self, transcript: Transcript, lines: list[str]) -> None:
+        """Show all of `transcript`, and the quiet lines below it."""
+
+
+class _Output:
+    """One output of the cell: made once, updated until what it shows is finished."""
+
+    def __init__(self, publish: Callable[..., None]) -> None:
+        self._publish = publish
+        self._display_id = ""
+        self.shown: object = None
+
+    def put(self, value: object, html: str, text: str) -> None:
+        """Show `value`, given as HTML and as text, in the place of what was here."""
+        is_update = bool(self._display_id)
+        self._display_id = self._display_id or uuid4().hex
+        bundle = {"text/html": html, "text/plain": text}
+        self._publish(bundle, transient={"display_id": self._display_id}, update=is_update)
+        self.shown = value
+
+
+class NotebookDisplay:
+    """Outputs of a notebook's cell: one for each segment, one for the last line.
+
+    The line of progress lives in the output that the next segment, or the last line, takes over: so nothing
+    is left of it.
+
+    Args:
+        publish: IPython's `DisplayPublisher.publish`.
+        clock: seconds, monotonic.
+        update_interval_seconds: the least time between two updates; a slow rendering makes it longer.
+        hide_reasoning: show that the model reasons, and not what.
+    """
+
+    def __init__(
+        self,
+        publish: Callable[..., None],
+        clock: Callable[[], float],
+        update_interval_seconds: float,
+        *,
+        hide_reasoning: bool,
+    ) -> None:
+        self._publish = publish
+        self._clock = clock
+        self._update_interval_seconds = update_interval_seconds
+        self._hide_reasoning = hide_reasoning
+        self._outputs: list[_Output] = []
+        self._spare: _Output | None = None
+        self._next_update_seconds = 0.0
+
+    def progress(self, line: str) -> None:
+        """Show `line` below everything, until something takes its place."""
+        if self._spare is None:
+            self._spare = _Output(self._publish)
+        if self._spare.shown != line:
+            self._spare.put(line, quiet_line_to_html(line), line)
+
+    def show(self, transcript: Transcript) -> None:
+        """Show what is new; text that only grew waits until the next update is due."""
+        is_new = len(self._visible(transcript)) > len(self._outputs)
+        if is_new or self._clock() >= self._next_update_seconds:
+            self.show_at_once(transcript)
+
+    def show_at_once(self, transcript: Transcript) -> None:
+        """Show all that is new, and set when the next update is due."""
+        started_seconds = self._clock()
+        self._update(self._visible(transcript))
+        self._show_hidden_reasoning(transcript)
+        ended_seconds = self._clock()
+        pause_seconds = RENDER_TIME_FACTOR * (ended_seconds - started_seconds)
+        self._next_update_seconds = ended_seconds + max(self._update_interval_seconds, pause_seconds)
+
+    def finish(self, transcript: Transcript, lines: list[str]) -> None:
+        """Show all of it, without waiting, and `lines` below it."""
+        self._update(self._visible(transcript))
+        output = self._spare or _Output(self._publish)
+        self._spare = None
+        html = "".join(quiet_line_to_html(line) for line in lines)
+        output.put(lines, html, "\n".join(lines))
+
+    def _visible(self, transcript: Transcript) -> list[Segment]:
+        return _visible_segments(transcript, hide_reasoning=self._hide_reasoning)
+
+    def _update(self, segments: list[Segment]) -> None:
+        for number, segment in enumerate(segments):
+            if number == len(self._outputs):
+                self._outputs.append(self._spare or _Output(self._publish))
+                self._spare = None
+            output = self._outputs[number]
+            if output.shown is not segment:
+                output.put(segment, segment_to_html(segment), segment_to_text(segment))
+
+    def _show_hidden_reasoning(self, transcript: Transcript) -> None:
+        last = transcript.segments[-1] if transcript.segments else None
+        if self._hide_reasoning and isinstance(last, ReasoningSegment) and last.ended_seconds is None:
+            self.progress("reasoning…")
+
+
+class TerminalDisplay:
+    """Plain text on a terminal, written once and never taken back. It has no line of progress.
+
+    Args:
+        out: where to write: a terminal's standard output.
+        hide_reasoning: leave the reasoning out.
+    """
+
+    def __init__(self, out: TextIO, *, hide_reasoning: bool) -> None:
+        self._out = out
+        self._hide_reasoning = hide_reasoning
+        self._written: list[Segment] = []
+
+    def progress(self, line: str) -> None:
+        """Say nothing: a terminal's line, once written, would stay."""
+
+    def show(self, transcript: Transcript) -> None:
+        """Write what is new: a terminal is always at once."""
+        self.show_at_once(transcript)
+
+    def show_at_once(self, transcript: Transcript) -> None:
+        """Write what is new."""
+        segments = self._visible(transcript)
+        for number, segment in enumerate(segments):
+            if number >= len(self._written):
+                self._out.write(("\n\n" if number else "") + _beginning(segment))
+            elif self._written[number] is not segment:
+                self._out.write(_continuation(self._written[number], segment))
+        self._written = segments
+        self._out.flush()
+
+    def finish(self, transcript: Transcript, lines: list[str]) -> None:
+        """Write the rest, and `lines` below it."""
+        self.show_at_once(transcript)
+        self._out.write("\n" + "".join(f"[{line}]\n" for line in lines))
+        self._out.flush()
+
+    def _visible(self, transcript: Transcript) -> list[Segment]:
+        return _visible_segments(transcript, hide_reasoning=self._hide_reasoning)
+
+
+def _visible_segments(transcript: Transcript, *, hide_reasoning: bool) -> list[Segment]:
+    if not hide_reasoning:
+        return list(transcript.segments)
+    return [segment for segment in transcript.segments if not isinstance(segment, ReasoningSegment)]
+
+
+def _beginning(segment: Segment) -> str:
+    match segment:
+        case ReasoningSegment(text=text):
+            return f"[Reasoning]\n{text}"
+        case TextSegment(text=text):
+            return text
+        case ToolCallSegment(name=name, arguments=arguments, result=None):
+            return f"[tool] {name} {arguments}"
+        case ToolCallSegment():
+            return segment_to_text(segment)
+
+
+def _continuation(before: Segment, segment: Segment) -> str:
+    match before, segment:
+        case ToolCallSegment(result=None), ToolCallSegment(result=ToolResult() as result):
+            return f"\n{result_to_text(segment.name, result)}"
+        case ToolCallSegment(), ToolCallSegment():
+            return segment.arguments[len(before.arguments) :]
+        case ((ReasoningSegment() | TextSegment()), (ReasoningSegment() | TextSegment())):
+            return segment.text[len(before.text) :]
+    return ""

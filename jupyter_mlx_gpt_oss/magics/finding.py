@@ -1,0 +1,25 @@
+"""Find the server for a cell: the one the user named, or the one this kernel belongs to."""
+
+import os
+from pathlib import Path
+from typing import Any
+
+from jupyter_core.paths import jupyter_runtime_dir
+
+from jupyter_mlx_gpt_oss.client.client import Client
+from jupyter_mlx_gpt_oss.client.connection import discovered_connections, explicit_connections
+
+
+def find_client(url: str, key: str) -> tuple[Client, dict[str, Any]]:
+    """Return a client of the server, and the card of the model that it serves.
+
+    Args:
+        url: the server that the user named; only this one is asked then. Empty: look for one.
+        key: its key.
+
+    Raises:
+        ServerNotFoundError: none answers; the message says what was tried.
+    """
+    if url:
+        return Client.find(explicit_connections(url, key))
+    return Client.find(discovered_connections(os.environ, Path(jupyter_runtime_dir())))

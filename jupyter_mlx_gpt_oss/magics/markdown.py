@@ -1,0 +1,119 @@
+r"""Turn the model's Markdown into HTML that is safe in a trusted notebook.
+
+SAFETY: the model's text is data. No HTML of its own passes, no image is loaded (an image becomes a link), no
+link runs a script, and a stray dollar is no math. JupyterLab sanitises nothing that a running cell displays,
+so this file is the border. Math is `$…$`, `$$…$$`, and GPT-OSS's own `\(…\)` and `\[…\]`.
+"""
+
+import re
+from html import escape, unescape
+from urllib.parse import urlsplit
+
+import mistune
+from mistune.block_parser import BlockParser
+from mistune.core import BlockState, InlineState
+from mistune.inline_parser import InlineParser
+from typing_extensions import override
+
+from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
+
+CODE_STYLE = (
+    "background:rgba(128,128,128,.1);padding:8px;overflow:auto;white-space:pre;margin:8px 0;border-radius:3px"
+)
+SAFE_SCHEMES = frozenset({"http", "https", "mailto"})
+
+_INLINE_MATH = (
+    r"\\\((?P<paren_math>[\s\S]+?)\\\)"
+    r"|\\\[(?P<bracket_math>[\s\S]+?)\\\]"
+    r"|\$\$(?P<dollars_math>[^$]+?)\$\$"
+    r"|\$(?P<dollar_math>(?![\s$])(?:[^$\\\n]|\\.)*?(?<!\s))\$(?!\d)"
+)
+_BLOCK_MATH = r"^ {0,3}(?:\$\$(?P<block_dollars_math>[^$]+?)\$\$|\\\[(?P<block_bracket_math>[\s\S]+?)\\\])[ \t]*(?:\n|$)"
+
+
+def markdown_to_html(text: str) -> str:
+    """Return `text` as HTML. It may be cut anywhere, as it is while it streams."""
+    html = _build_parser()(text)
+    assert isinstance(html, str)  # mistune returns tokens only without a renderer
+    return html
+
+
+def escape_text(text: str) -> str:
+    """Escape `text` for HTML, and keep MathJax from finding math between two of its dollars.
+
+    MathJax looks for a pair of delimiters within one run of text; an element around each breaks the run
+    (docs.mathjax.org, "TeX and LaTeX math delimiters").
+    """
+    return escape(text).replace("$", "<span>$</span>").replace("\\(", "\\<span>(</span>")
+
+
+class _SafeRenderer(mistune.HTMLRenderer):
+    """Mistune's renderer with the doors closed that `escape=True` leaves open."""
+
+    @override
+    def text(self, text: str) -> str:
+        return escape_text(unescape(text))
+
+    @override
+    def link(self, text: str, url: str, title: str | None = None) -> str:
+        if not _is_safe_url(url):
+            return f"{text} ({escape_text(url)})" if url != text else text
+        return f'<a href="{escape(url)}" target="_blank" rel="noopener noreferrer">{text}</a>'
+
+    @override
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return self.link(text or escape_text(url), url)
+
+    @override
+    def block_code(self, code: str, info: str | None = None) -> str:
+        language = (info or "").split(maxsplit=1)[0] if (info or "").strip() else ""
+        # JupyterLab gives `code` a background of its own.
+        coloured = f'<code style="background:transparent">{highlight_code(code, language)}</code>'
+        return f'<pre style="{CODE_STYLE}">{coloured}</pre>\n'
+
+    def inline_math(self, text: str) -> str:
+        return f'<span class="math">${escape(text)}$</span>'
+
+    def display_math(self, text: str) -> str:
+        return f'<span class="math">$${escape(text)}$$</span>'
+
+    def block_math(self, text: str) -> str:
+        return f'<div class="math">$$\n{escape(text.strip())}\n$$</div>\n'
+
+
+def _is_safe_url(url: str) -> bool:
+    # Browsers drop control characters and leading spaces before they read the scheme.
+    cleaned = re.sub(r"[\x00-\x20\x7f]", "", url)
+    try:
+        scheme = urlsplit(cleaned).scheme.lower()
+    except ValueError:
+        return False
+    return scheme in SAFE_SCHEMES or cleaned.startswith("#")
+
+
+def _parse_inline_math(_parser: InlineParser, match: re.Match[str], state: InlineState) -> int:
+    text = match["paren_math"] or match["dollar_math"]
+    kind = "inline_math"
+    if not text:
+        text, kind = match["bracket_math"] or match["dollars_math"], "display_math"
+    state.append_token({"type": kind, "raw": text})
+    return match.end()
+
+
+def _parse_block_math(_parser: BlockParser, match: re.Match[str], state: BlockState) -> int:
+    text = match["block_dollars_math"] or match["block_bracket_math"]
+    state.append_token({"type": "block_math", "raw": text})
+    return match.end()
+
+
+def _build_parser() -> mistune.Markdown:
+    parser = mistune.create_markdown(
+        renderer=_SafeRenderer(escape=True), plugins=["table", "strikethrough", "task_lists", "url"]
+    )
+    # Without these rules `<` is a character like any other, and the Markdown beside it stays Markdown.
+    parser.inline.rules.remove("inline_html")
+    for rules in (parser.block.rules, parser.block.block_quote_rules, parser.block.list_rules):
+        rules.remove("raw_html")
+    parser.inline.register("oss_inline_math", _INLINE_MATH, _parse_inline_math, before="escape")
+    parser.block.register("oss_block_math", _BLOCK_MATH, _parse_block_math, before="list")
+    return parser

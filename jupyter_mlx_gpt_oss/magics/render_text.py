@@ -1,0 +1,123 @@
+"""Say each part of a transcript as plain text: for terminals, for `text/plain`, for a saved notebook.
+
+Pure functions of values; the texts that HTML shows too are made here.
+"""
+
+import json
+
+from jupyter_mlx_gpt_oss.client.client import Progress
+from jupyter_mlx_gpt_oss.magics.segments import (
+    ReasoningSegment,
+    Segment,
+    TextSegment,
+    ToolCallSegment,
+    ToolResult,
+    Usage,
+)
+from jupyter_mlx_gpt_oss.magics.transcript import Transcript
+
+MAX_SHOWN_RESULT_CHARS = 4000
+MEGABYTE = 1_000_000
+BYTE_STAGES = ("downloading", "loading")
+DEMO_NOTICE = (
+    "This is the demo model: tiny, embedded, and only good for a first look. "
+    "For the real one start Jupyter with --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8"
+)
+
+_STAGES = {
+    "downloading": "downloading the model",
+    "loading": "loading the model",
+    "warming_up": "warming up the model",
+    "queued": "waiting in the queue",
+    "prefill": "reading the prompt",
+}
+
+
+def segment_to_text(segment: Segment) -> str:
+    """Return a segment as text; Markdown stays Markdown."""
+    match segment:
+        case ReasoningSegment():
+            return f"[{reasoning_title(segment)}]\n{segment.text}"
+        case ToolCallSegment(result=ToolResult() as result):
+            return f"[tool] {call_to_text(segment)}\n{result_to_text(segment.name, result)}"
+        case ToolCallSegment():
+            return f"[tool] {call_to_text(segment)}"
+        case TextSegment(text=text):
+            return text
+
+
+def reasoning_title(segment: ReasoningSegment) -> str:
+    """Return the heading over a reasoning: its length, and its seconds once it has ended."""
+    num_words = len(segment.text.split())
+    if segment.ended_seconds is None:
+        return "Reasoning…"
+    return f"Reasoning: {counted(num_words, 'word')}, {segment.ended_seconds - segment.started_seconds:.1f} s"
+
+
+def call_to_text(call: ToolCallSegment) -> str:
+    """Return a call as Python would write it; arguments that are no JSON object stand as they came."""
+    try:
+        arguments = json.loads(call.arguments or "{}")
+    except ValueError:
+        arguments = None
+    if not isinstance(arguments, dict):
+        return f"{call.name}({call.arguments})"
+    given = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
+    return f"{call.name}({', '.join(given)})"
+
+
+def result_to_text(name: str, result: ToolResult) -> str:
+    """Return what the tool `name` gave back, as one marked paragraph."""
+    kind = "error" if result.is_error else "result"
+    return f"[{kind} of {name}] {shown_result(result.text)}"
+
+
+def shown_result(text: str) -> str:
+    """Return as much of a tool's result as a cell shows; the model has it whole."""
+    if len(text) <= MAX_SHOWN_RESULT_CHARS:
+        return text
+    return f"{text[:MAX_SHOWN_RESULT_CHARS]}… ({len(text)} characters in all)"
+
+
+def progress_line(progress: Progress) -> str:
+    """Return what the server does before the first token, in one line."""
+    stage = _STAGES.get(progress.stage, progress.stage.replace("_", " "))
+    if not progress.done:
+        return f"{stage}…"
+    if progress.stage == "queued":
+        return f"{stage}: {counted(progress.done, 'request')} before this one"
+    amount = _amount(progress.done, progress.total, is_bytes=progress.stage in BYTE_STAGES)
+    return f"{stage}: {amount}" if amount else f"{stage}…"
+
+
+def closing_line(transcript: Transcript) -> str:
+    """Return the last quiet line of a cell: why it is not whole if it is not, tokens, speed, cache, seconds."""
+    parts = [] if transcript.interruption is None else [transcript.interruption]
+    if transcript.finish_reason == "length":
+        parts.append("cut off at its length limit")
+    if transcript.usage is not None:
+        parts += _usage_parts(transcript.usage, transcript.generating_seconds)
+    if transcript.ended_seconds is not None:
+        parts.append(f"{transcript.ended_seconds - transcript.started_seconds:.1f} s")
+    return " · ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return `1 word`, `2 words`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _amount(done: int, total: int | None, *, is_bytes: bool) -> str:
+    if is_bytes:
+        whole = "" if not total else f" of {total / MEGABYTE:,.0f}"
+        return f"{done / MEGABYTE:,.0f}{whole} MB"
+    return f"{done:,} of {total:,}" if total else ""
+
+
+def _usage_parts(usage: Usage, generating_seconds: float) -> list[str]:
+    parts = [counted(usage.completion_tokens, "token")]
+    if generating_seconds > 0:
+        parts.append(f"{usage.completion_tokens / generating_seconds:.1f} tokens/s")
+    if usage.cached_tokens:
+        parts.append(f"{usage.cached_tokens:,} of {counted(usage.prompt_tokens, 'prompt token')} cached")
+    return parts

@@ -1,0 +1,144 @@
+"""Turn functions of the notebook into tools: a schema that the model reads, a call that is validated.
+
+The one file of the kernel's side that knows pydantic; it is imported when a cell has a tool. Knows nothing of
+IPython or HTTP.
+"""
+
+import inspect
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pydantic
+import pydantic_core
+from pydantic.json_schema import GenerateJsonSchema
+from typing_extensions import override
+
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
+from jupyter_mlx_gpt_oss.magics.docstring import parameter_texts, summary_of
+from jupyter_mlx_gpt_oss.magics.segments import ToolResult
+from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+from jupyter_mlx_gpt_oss.magics.variables import bounded, describe
+
+MAX_RESULT_CHARS = 20_000
+
+
+class _UntitledJsonSchema(GenerateJsonSchema):
+    """Pydantic's schema without the titles that only repeat a name: they would cost prompt tokens."""
+
+    @override
+    def field_title_should_be_set(self, schema: Any) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class Tool:
+    """A function that the model may call.
+
+    `arguments` is a pydantic model with one field per parameter; a field's alias is the parameter's name, so
+    that a parameter may have any name.
+    """
+
+    name: str
+    description: str
+    function: Callable[..., Any]
+    arguments: type[pydantic.BaseModel]
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The tool as OpenAI's `tools` entry."""
+        parameters = self.arguments.model_json_schema(schema_generator=_UntitledJsonSchema)
+        parameters.pop("title", None)
+        function = {"name": self.name, "description": self.description, "parameters": parameters}
+        return {"type": "function", "function": function}
+
+    def call(self, arguments_json: str) -> ToolResult:
+        """Call the function with the model's arguments; whatever goes wrong is a result that says so.
+
+        A coroutine runs in a loop of its own. Ctrl-C passes through.
+        """
+        try:
+            values = self.arguments.model_validate_json(arguments_json or "{}")
+        except pydantic.ValidationError as error:
+            return ToolResult(_validation_text(error), is_error=True)
+        try:
+            return ToolResult(_result_to_text(self._run(values)))
+        # The function is the user's and may raise anything; the model is told, the user sees it.
+        except Exception as error:  # noqa: BLE001
+            return ToolResult(bounded(f"{type(error).__name__}: {error}", MAX_RESULT_CHARS), is_error=True)
+
+    def _run(self, values: pydantic.BaseModel) -> Any:
+        positional, named = [], {}
+        for field_name, field in type(values).model_fields.items():
+            assert field.alias is not None
+            kind = inspect.signature(self.function).parameters[field.alias].kind
+            if kind is inspect.Parameter.POSITIONAL_ONLY:
+                positional.append(getattr(values, field_name))
+            else:
+                named[field.alias] = getattr(values, field_name)
+        value = self.function(*positional, **named)
+        return run_coroutine(value) if inspect.iscoroutine(value) else value
+
+
+def function_to_tool(name: str, function: Callable[..., Any]) -> Tool:
+    """Read the signature, type hints and docstring of `function`.
+
+    Raises:
+        MagicUsageError: a parameter has a type that no JSON schema describes, or cannot be given by name.
+    """
+    try:
+        signature = inspect.signature(function, eval_str=True)
+        arguments = _signature_to_model(name, signature, parameter_texts(function))
+        tool = Tool(name, summary_of(function), function, arguments)
+        _ = tool.schema  # fails here, in one line, rather than in the middle of a request
+    except (NameError, TypeError, ValueError, pydantic.errors.PydanticUserError) as error:
+        first_line = str(error).partition("\n")[0]
+        raise MagicUsageError(f"{name} cannot be a tool: {first_line}") from error
+    return tool
+
+
+def collect_tools(namespace: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tool]:
+    """Return the tools of a cell by name: every function under `@tool`, and those in `names`.
+
+    Raises:
+        MagicUsageError: a name is not a function of the notebook, or cannot be a tool.
+    """
+    functions = {value.__name__: value for value in namespace.values() if is_marked(value)}
+    for name in names:
+        function = namespace.get(name)
+        if not callable(function):
+            raise MagicUsageError(f"-t {name}: the notebook has no function of that name.")
+        functions[name] = function
+    return {name: function_to_tool(name, function) for name, function in functions.items()}
+
+
+def _signature_to_model(
+    name: str, signature: inspect.Signature, texts: Mapping[str, str]
+) -> type[pydantic.BaseModel]:
+    fields: dict[str, Any] = {}
+    for number, parameter in enumerate(signature.parameters.values()):
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
+        annotation = Any if parameter.annotation is parameter.empty else parameter.annotation
+        default = ... if parameter.default is parameter.empty else parameter.default
+        field = pydantic.Field(default, alias=parameter.name, description=texts.get(parameter.name))
+        fields[f"argument_{number}"] = (annotation, field)
+    return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+def _validation_text(error: pydantic.ValidationError) -> str:
+    faults = (
+        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in error.errors()
+    )
+    return bounded("Invalid arguments: " + "; ".join(faults), MAX_RESULT_CHARS)
+
+
+def _result_to_text(value: Any) -> str:
+    """Return a text as it is, a value that JSON knows as JSON, and anything else as a person would say it."""
+    if isinstance(value, str):
+        return bounded(value, MAX_RESULT_CHARS)
+    text = pydantic_core.to_json(value, fallback=describe).decode()
+    if text.startswith('"'):
+        text = str(pydantic_core.from_json(text))
+    return bounded(text, MAX_RESULT_CHARS)

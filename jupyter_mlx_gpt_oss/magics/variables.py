@@ -1,0 +1,96 @@
+"""Put variables of the notebook into a message: `{name}`, `{name.attr}`, `{name[0]}`, `{name["key"]}`.
+
+Only a name that the notebook has is replaced; every other brace stays as it is, so JSON, LaTeX and code can be
+pasted. Nothing is evaluated beyond attribute and index access, and `str.format` is never used.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+MAX_DESCRIPTION_CHARS = 4000
+MAX_ROWS = 10
+
+_STEP = r"""\.[^\W\d]\w*|\[-?\d+\]|\["[^"\n]*"\]|\['[^'\n]*'\]"""
+# Braces that are doubled on both sides, as templates have them, are somebody else's.
+_DOUBLED = r"\{\{[^{}]*\}\}"
+_VARIABLE = re.compile(rf"{_DOUBLED}|\{{(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)\}}")
+_STEPS = re.compile(_STEP)
+
+
+def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
+    """Return `text` with each variable of `namespace` described in the place of its braces."""
+
+    def replacement(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None or name not in namespace:
+            return match[0]
+        try:
+            value = _follow(namespace[name], match["path"])
+        except (AttributeError, LookupError, TypeError):
+            return match[0]
+        return describe(value)
+
+    return _VARIABLE.sub(replacement, text)
+
+
+def _follow(value: Any, path: str) -> Any:
+    for step in _STEPS.findall(path):
+        if step.startswith("."):
+            value = getattr(value, step[1:])
+        elif step[1] in "\"'":
+            value = value[step[2:-2]]
+        else:
+            value = value[int(step[1:-1])]
+    return value
+
+
+def describe(value: object) -> str:
+    """Say a value as a person would: a text whole, a table or an array by shape, types and first rows.
+
+    Anything but a text is bounded by MAX_DESCRIPTION_CHARS.
+    """
+    if isinstance(value, str):
+        return value
+    match (type(value).__module__.partition(".")[0], type(value).__name__):
+        case ("pandas", "DataFrame"):
+            text = _describe_frame(value)
+        case ("pandas", "Series"):
+            text = _describe_series(value)
+        case ("numpy", "ndarray"):
+            text = _describe_array(value)
+        case _:
+            text = str(value)
+    return bounded(text, MAX_DESCRIPTION_CHARS)
+
+
+def bounded(text: str, max_chars: int) -> str:
+    """Return `text`, or its beginning with a remark on how long it is in all."""
+    if len(text) <= max_chars:
+        return text
+    return f"{text[:max_chars]}… ({len(text)} characters in all)"
+
+
+# The three below take Any: pandas and numpy are the notebook's, not ours, and are not imported here.
+
+
+def _describe_frame(frame: Any) -> str:
+    num_rows, num_columns = frame.shape
+    types = ", ".join(f"{name}: {dtype}" for name, dtype in frame.dtypes.items())
+    head = frame.head(MAX_ROWS).to_string(max_cols=20)
+    shown = "" if num_rows <= MAX_ROWS else f" The first {MAX_ROWS}:"
+    return f"DataFrame of {num_rows} rows and {num_columns} columns ({types}).{shown}\n{head}"
+
+
+def _describe_series(series: Any) -> str:
+    shown = "" if len(series) <= MAX_ROWS else f" The first {MAX_ROWS}:"
+    head = series.head(MAX_ROWS).to_string()
+    return f"Series {series.name!r} of {len(series)} values ({series.dtype}).{shown}\n{head}"
+
+
+def _describe_array(array: Any) -> str:
+    spread = ""
+    if array.size and array.dtype.kind in "iuf":
+        spread = f", from {array.min()} to {array.max()}, mean {array.mean():.6g}"
+    # numpy shortens the text of a large array by itself.
+    return f"array of shape {array.shape} ({array.dtype}){spread}:\n{array}"

@@ -1,0 +1,55 @@
+import json
+from pathlib import Path
+
+from jupyter_mlx_gpt_oss.client.connection import Connection, discovered_connections, explicit_connections
+
+
+def write_runtime_file(directory: Path, name: str, **info: object) -> None:
+    (directory / name).write_text(json.dumps(info), encoding="utf-8")
+
+
+def test_the_environment_comes_first(tmp_path: Path) -> None:
+    write_runtime_file(tmp_path, "jpserver-7.json", url="http://127.0.0.1:9999/", token="t")
+    environ = {"JUPYTER_MLX_GPT_OSS_URL": "http://h/gpt-oss/v1/", "JUPYTER_MLX_GPT_OSS_KEY": "k"}
+
+    urls = [place.base_url for place in discovered_connections(environ, tmp_path)]
+
+    assert urls == ["http://h/gpt-oss/v1", "http://127.0.0.1:9999/gpt-oss/v1"]
+
+
+def test_the_server_of_this_kernel_comes_before_others(tmp_path: Path) -> None:
+    for pid in (1, 2, 3):
+        write_runtime_file(tmp_path, f"jpserver-{pid}.json", url=f"http://h:{pid}/user/ada/", token=f"t{pid}")
+
+    places = list(discovered_connections({"JPY_PARENT_PID": "2"}, tmp_path))
+
+    assert [place.key for place in places] == ["t2", "t1", "t3"]
+    assert places[0].base_url == "http://h:2/user/ada/gpt-oss/v1"
+
+
+def test_a_server_without_a_token_is_opened_with_the_hub_token(tmp_path: Path) -> None:
+    write_runtime_file(tmp_path, "jpserver-1.json", url="http://h/", token="")
+
+    (place,) = discovered_connections({"JUPYTERHUB_API_TOKEN": "hub"}, tmp_path)
+
+    assert place.key == "hub"
+
+
+def test_files_of_others_and_broken_files_are_read_over(tmp_path: Path) -> None:
+    write_runtime_file(tmp_path, "jpserver-mcp-5.json", url="http://h/")
+    write_runtime_file(tmp_path, "jpserver-6.json", port=1)
+    (tmp_path / "jpserver-7.json").write_text('{"url": "http', encoding="utf-8")
+
+    assert list(discovered_connections({}, tmp_path)) == []
+
+
+def test_a_named_url_may_be_the_api_or_the_server_around_it() -> None:
+    assert [place.base_url for place in explicit_connections("http://h/v1/", "k")] == ["http://h/v1"]
+    assert [place.base_url for place in explicit_connections("http://h/")] == [
+        "http://h/gpt-oss/v1",
+        "http://h/v1",
+    ]
+
+
+def test_the_key_is_not_in_the_repr() -> None:
+    assert "secret" not in repr(Connection("http://h/v1", "secret"))

@@ -1,0 +1,167 @@
+import io
+from typing import Any
+
+import pytest
+
+from jupyter_mlx_gpt_oss.magics.display import NotebookDisplay, TerminalDisplay
+from jupyter_mlx_gpt_oss.magics.segments import ToolResult
+from jupyter_mlx_gpt_oss.magics.transcript import Transcript
+from tests.magics.test_transcript import fold
+from tests.support.canned_server import delta, ending, tool_delta
+
+
+class Page:
+    """What a notebook's page shows, and every message that changed it; publishing takes a while."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self.publish_seconds = 0.0
+        self.outputs: dict[str, str] = {}
+        self.messages: list[str] = []
+
+    def publish(self, data: dict[str, str], *, transient: Any, update: bool) -> None:
+        assert set(data) == {"text/html", "text/plain"}
+        assert update == (transient["display_id"] in self.outputs)
+        self.outputs[transient["display_id"]] = data["text/plain"]
+        self.messages.append(data["text/plain"])
+        self.seconds += self.publish_seconds
+
+    def clock(self) -> float:
+        return self.seconds
+
+    @property
+    def texts(self) -> list[str]:
+        return list(self.outputs.values())
+
+
+@pytest.fixture
+def page() -> Page:
+    return Page()
+
+
+def notebook_display(page: Page, *, hide_reasoning: bool = False) -> NotebookDisplay:
+    return NotebookDisplay(page.publish, page.clock, 0.05, hide_reasoning=hide_reasoning)
+
+
+def test_each_segment_has_its_own_output(page: Page) -> None:
+    transcript = fold(delta(reasoning="Hm."), delta(content="Hello"), ending())
+
+    notebook_display(page).finish(transcript, ["done"])
+
+    assert page.texts == ["[Reasoning: 1 word, 1.0 s]\nHm.", "Hello", "done"]
+
+
+def test_a_finished_output_is_not_touched_again(page: Page) -> None:
+    display = notebook_display(page)
+    display.show(fold(delta(reasoning="Hm.")))
+    transcript = fold(delta(reasoning="Hm."), delta(content="Hello"))
+    display.show(transcript)
+    num_reasoning_messages = len([text for text in page.messages if "Hm." in text])
+    display.show_at_once(fold(delta(content=" Ada"), onto=transcript))
+    display.finish(fold(delta(content=" Ada"), onto=transcript), ["done"])
+
+    assert len([text for text in page.messages if "Hm." in text]) == num_reasoning_messages == 2
+    assert page.texts[1] == "Hello Ada"
+
+
+def test_updates_wait_until_they_are_due(page: Page) -> None:
+    display = notebook_display(page)
+    transcript = Transcript(0.0)
+    for _ in range(100):
+        page.seconds += 0.01
+        transcript = fold(delta(content="x"), onto=transcript)
+        display.show(transcript)
+    display.finish(transcript, ["done"])
+
+    assert len(page.messages) == pytest.approx(20, abs=4)
+    assert page.texts == ["x" * 100, "done"]
+
+
+def test_slow_rendering_makes_updates_rarer(page: Page) -> None:
+    page.publish_seconds = 0.1
+    display = notebook_display(page)
+    transcript = Transcript(0.0)
+    for _ in range(100):
+        page.seconds += 0.01
+        transcript = fold(delta(content="x"), onto=transcript)
+        display.show(transcript)
+
+    assert len(page.messages) <= 3
+
+
+def test_progress_disappears_in_what_follows(page: Page) -> None:
+    display = notebook_display(page)
+    display.progress("loading the model…")
+    display.progress("loading the model…")
+    display.progress("reading the prompt: 1 of 2")
+    assert page.texts == ["reading the prompt: 1 of 2"]
+
+    display.show(fold(delta(content="Hello")))
+    display.progress("waiting")
+    display.finish(fold(delta(content="Hello")), ["done"])
+
+    assert page.texts == ["Hello", "done"]
+    assert len([text for text in page.messages if text.startswith("loading")]) == 1
+
+
+def test_hidden_reasoning_shows_only_that_there_is_some(page: Page) -> None:
+    display = notebook_display(page, hide_reasoning=True)
+    display.show(fold(delta(reasoning="Secret.")))
+    assert page.texts == ["reasoning…"]
+
+    display.finish(fold(delta(reasoning="Secret."), delta(content="Hello")), ["done"])
+
+    assert page.texts == ["Hello", "done"]
+    assert "Secret" not in "".join(page.messages)
+
+
+def terminal_text(*transcripts: Transcript, hide_reasoning: bool = False) -> str:
+    out = io.StringIO()
+    display = TerminalDisplay(out, hide_reasoning=hide_reasoning)
+    display.progress("loading")
+    for transcript in transcripts:
+        display.show(transcript)
+    display.finish(transcripts[-1], ["done"])
+    return out.getvalue()
+
+
+def growing() -> list[Transcript]:
+    """A transcript after each chunk of a cell with a tool call."""
+    steps = [Transcript(0.0)]
+    for step in [
+        delta(reasoning="Let me "),
+        delta(reasoning="look."),
+        tool_delta("get_weather", '{"city"', ': "Kyoto"}'),
+        ending("tool_calls"),
+    ]:
+        steps.append(fold(step, onto=steps[-1]))
+    (call,) = steps[-1].pending_calls
+    steps.append(steps[-1].add_result(call, ToolResult("sunny")).begin_round())
+    steps.append(fold(delta(content="It is "), onto=steps[-1]))
+    steps.append(fold(delta(content="sunny."), ending(), onto=steps[-1]))
+    return steps
+
+
+EXPECTED_TERMINAL = """[Reasoning]
+Let me look.
+
+[tool] get_weather {"city": "Kyoto"}
+[result of get_weather] sunny
+
+It is sunny.
+[done]
+"""
+
+
+def test_a_terminal_is_written_once() -> None:
+    assert terminal_text(*growing()) == EXPECTED_TERMINAL
+
+
+def test_a_terminal_shows_the_same_at_the_end_as_bit_by_bit() -> None:
+    whole = terminal_text(growing()[-1])
+
+    assert whole == EXPECTED_TERMINAL.replace('get_weather {"city": "Kyoto"}', 'get_weather(city="Kyoto")')
+
+
+def test_a_terminal_hides_reasoning() -> None:
+    assert "Let me" not in terminal_text(*growing(), hide_reasoning=True)

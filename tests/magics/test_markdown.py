@@ -1,0 +1,206 @@
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from typing_extensions import override
+
+from jupyter_mlx_gpt_oss.magics.highlight import NeutralStyle, highlight_code
+from jupyter_mlx_gpt_oss.magics.markdown import escape_text, markdown_to_html
+
+SAFE_TAGS = frozenset(
+    [
+        "a",
+        "blockquote",
+        "br",
+        "code",
+        "del",
+        "div",
+        "em",
+        "h1",
+        "h2",
+        "h3",
+        "h4",
+        "h5",
+        "h6",
+        "hr",
+        "input",
+        "li",
+        "ol",
+        "p",
+        "pre",
+        "span",
+        "strong",
+        "table",
+        "tbody",
+        "td",
+        "th",
+        "thead",
+        "tr",
+        "ul",
+    ]
+)
+SAFE_ATTRIBUTES = frozenset(
+    ["checked", "class", "disabled", "href", "rel", "start", "style", "target", "type"]
+)
+
+ATTACKS = [
+    "<script>alert(1)</script>",
+    "<img src=x onerror=alert(1)>",
+    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
+    "<svg/onload=alert(1)>",
+    "<style>@import 'http://e/x.css'</style>",
+    "<details open ontoggle=alert(1)>x</details>",
+    "<a href='javascript:alert(1)'>x</a>",
+    "text <b onmouseover=alert(1)>b</b>",
+    "[x](javascript:alert(1))",
+    "[x](JAVASCRIPT:alert(1))",
+    "[x](java&#115;cript:alert(1))",
+    "[x](java%73cript:alert(1))",
+    "[x](&#x6A;avascript:alert(1))",
+    "[x](\x01javascript:alert(1))",
+    "[x](vbscript:x)",
+    "[x](data:text/html,<script>alert(1)</script>)",
+    "[x](file:///etc/passwd)",
+    "[x]: javascript:alert(1)\n\n[x]",
+    "<javascript:alert(1)>",
+    "![x](http://e/leak.png)",
+    "![x](javascript:alert(1))",
+    "![x](data:image/svg+xml,<svg onload=alert(1)>)",
+    '![x" onerror="alert(1)](http://e/x.png)',
+    '[x](http://e/ "t\\" onmouseover=\\"alert(1)")',
+    '[x](http://e/"onmouseover="alert(1))',
+    "[<img src=x onerror=alert(1)>](http://e/)",
+    "$<script>alert(1)</script>$",
+    "$$\n</div><script>alert(1)</script>\n$$",
+    "\\(<img src=x onerror=alert(1)>\\)",
+    "\\[ </span><script>alert(1)</script> \\]",
+    '```"><script>alert(1)</script>\ncode\n```',
+    "```html\n<script>alert(1)</script>\n```",
+    "> ```\n<script>alert(1)</script>\n> ```",
+    "> <script>\n> alert(1)\n> </script>",
+    "- <div onclick=alert(1)>\n\n  x</div>",
+    "| a |\n|---|\n| <img src=x onerror=alert(1)> |",
+    "`<script>alert(1)</script>`",
+    "&lt;script&gt;alert(1)&lt;/script&gt;",
+    "# <script>alert(1)</script>",
+    "~~<script>alert(1)</script>~~",
+    "- [ ] <script>alert(1)</script>",
+]
+
+
+class _Elements(HTMLParser):
+    """Every tag and attribute of a page, as a browser would read them."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: set[str] = set()
+        self.attributes: list[tuple[str, str | None]] = []
+        self.feed(html)
+        self.close()
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.add(tag)
+        self.attributes += attrs
+
+
+def assert_harmless(html: str) -> None:
+    elements = _Elements(html)
+    assert elements.tags <= SAFE_TAGS
+    assert {name for name, _ in elements.attributes} <= SAFE_ATTRIBUTES
+    for name, value in elements.attributes:
+        if name == "href":
+            assert re.match(r"https?://|mailto:|#", value or "")
+        assert name != "style" or "url(" not in (value or "")
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_attack_passes(attack: str) -> None:
+    assert_harmless(markdown_to_html(attack))
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_no_attack_passes_while_it_streams(attack: str) -> None:
+    for length in range(len(attack)):
+        assert_harmless(markdown_to_html(attack[:length]))
+
+
+@settings(max_examples=60)
+@given(st.lists(st.sampled_from([*"<>\"'`$\\()[]!#*_|~:\n -/&;x", *ATTACKS]), max_size=30).map("".join))
+def test_no_mixture_of_attacks_passes(text: str) -> None:
+    assert_harmless(markdown_to_html(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("**Ada**", "<strong>Ada</strong>"),
+        ("## Title", "<h2>Title</h2>"),
+        ("a < b and List<int>", "a &lt; b and List&lt;int&gt;"),
+        ("<b>x</b> **y**", "&lt;b&gt;x&lt;/b&gt; <strong>y</strong>"),
+        ("AT&amp;T &copy;", "AT&amp;T ©"),
+        ("| a |\n|---|\n| 1 |", "<td>1</td>"),
+        ("see https://mlx.io/x?a=1&b=2", 'href="https://mlx.io/x?a=1&amp;b=2"'),
+        ("![a cat](https://e.org/cat.png)", '<a href="https://e.org/cat.png"'),
+        ("~~old~~", "<del>old</del>"),
+    ],
+)
+def test_markdown(text: str, expected: str) -> None:
+    assert expected in markdown_to_html(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (r"so \(x^2\) it is", '<span class="math">$x^2$</span>'),
+        ("so $x < y$ it is", '<span class="math">$x &lt; y$</span>'),
+        ("\\[\na\n- b\n\\]", '<div class="math">$$\na\n- b\n$$</div>'),
+        ("$$\na_1 * b_1 * c\n$$", '<div class="math">$$\na_1 * b_1 * c\n$$</div>'),
+        (r"inside \[ a \] a line", '<span class="math">$$ a $$</span>'),
+        ("- item \\(y_1\\) and \\(y_2\\)", '<span class="math">$y_1$</span>'),
+    ],
+)
+def test_math(text: str, expected: str) -> None:
+    assert expected in markdown_to_html(text)
+
+
+@pytest.mark.parametrize("text", ["It costs $5 and $10.", "`$x$`", r"\$x\$", "a $ b $ c"])
+def test_a_dollar_that_is_no_math_is_not_typeset(text: str) -> None:
+    html = re.sub(r"<code>.*?</code>", "", markdown_to_html(text))
+
+    assert "math" not in html
+    assert "$" not in html.replace("<span>$</span>", "")
+
+
+def test_escaped_text_holds_no_math_delimiters() -> None:
+    assert escape_text("$a$ <b>") == "<span>$</span>a<span>$</span> &lt;b&gt;"
+
+
+def test_code_is_coloured_without_classes_or_variables() -> None:
+    html = markdown_to_html("```python\ndef f(): return '<b>'\n```")
+
+    assert '<span style="color: #9A5FD0">def</span>' in html
+    assert "&lt;b&gt;" in html
+    assert "class=" not in html
+    assert "var(" not in html
+
+
+def test_code_of_an_unknown_language_is_plain() -> None:
+    assert highlight_code("a < b\n", "klingon") == "a &lt; b\n"
+
+
+def luminance(colour: str) -> float:
+    """WCAG 2.2, relative luminance."""
+    parts = [int(colour[at : at + 2], 16) / 255 for at in (0, 2, 4)]
+    red, green, blue = (c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in parts)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+@pytest.mark.parametrize("background", ["ffffff", "111111"])
+def test_colours_are_readable_in_a_light_and_in_a_dark_theme(background: str) -> None:
+    colours = {value.split()[-1].lstrip("#") for value in NeutralStyle.styles.values() if value}
+    for colour in colours:
+        lighter, darker = sorted((luminance(colour), luminance(background)), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) > 4.0, colour

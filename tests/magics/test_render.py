@@ -1,0 +1,112 @@
+import pytest
+
+from jupyter_mlx_gpt_oss.client.client import Progress
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html, table_to_html
+from jupyter_mlx_gpt_oss.magics.render_text import closing_line, progress_line, segment_to_text
+from jupyter_mlx_gpt_oss.magics.segments import (
+    ReasoningSegment,
+    Segment,
+    TextSegment,
+    ToolCallSegment,
+    ToolResult,
+    Usage,
+)
+from jupyter_mlx_gpt_oss.magics.transcript import Transcript
+
+EVIL = "<script>alert(1)</script> $x$"
+
+
+def test_reasoning_is_open_while_it_streams_and_closed_with_its_length_and_seconds() -> None:
+    streaming = ReasoningSegment(0, "Let me think.", 1.0)
+    done = ReasoningSegment(0, "Let me think.", 1.0, 3.5)
+
+    assert segment_to_html(streaming).startswith("<details open ")
+    assert segment_to_html(done).startswith("<details style")
+    assert "<summary>Reasoning: 3 words, 2.5 s</summary>" in segment_to_html(done)
+    assert segment_to_text(done) == "[Reasoning: 3 words, 2.5 s]\nLet me think."
+
+
+def test_a_call_shows_its_arguments_then_its_result() -> None:
+    call = ToolCallSegment(0, 0, "a", "get_weather", '{"city": "Kyoto", "days": 2}')
+    done = ToolCallSegment(0, 0, "a", "get_weather", '{"city": "Kyoto"}', ToolResult("sunny"))
+    failed = ToolCallSegment(0, 0, "a", "get_weather", "{}", ToolResult("KeyError: x", is_error=True))
+
+    assert "<code>get_weather(city=&quot;Kyoto&quot;, days=2)</code>" in segment_to_html(call)
+    assert "→ sunny" in segment_to_html(done)
+    assert "<b>error</b> KeyError: x" in segment_to_html(failed)
+    assert segment_to_text(done) == '[tool] get_weather(city="Kyoto")\n[result of get_weather] sunny'
+    assert segment_to_text(failed) == "[tool] get_weather()\n[error of get_weather] KeyError: x"
+
+
+def test_arguments_that_are_cut_off_stand_as_they_came() -> None:
+    assert segment_to_text(ToolCallSegment(0, 0, "a", "f", '{"x": ')) == '[tool] f({"x": )'
+    assert segment_to_text(ToolCallSegment(0, 0, "a", "f", "[1]")) == "[tool] f([1])"
+
+
+def test_long_arguments_stand_in_a_block() -> None:
+    call = ToolCallSegment(0, 0, "a", "run", '{"code": "' + "x = 1; " * 30 + '"}')
+
+    assert "<pre" in segment_to_html(call)
+    assert "<pre" in segment_to_html(ToolCallSegment(0, 0, "a", "run", "{" + "x" * 200))
+
+
+@pytest.mark.parametrize(
+    "segment",
+    [
+        ReasoningSegment(0, EVIL, 0.0),
+        TextSegment(0, EVIL),
+        ToolCallSegment(0, 0, "a", EVIL, EVIL, ToolResult(EVIL, is_error=True)),
+        ToolCallSegment(0, 0, "a", EVIL, "{" + EVIL * 10, ToolResult(EVIL)),
+    ],
+)
+def test_no_text_becomes_an_element(segment: Segment) -> None:
+    assert "<script" not in segment_to_html(segment)
+
+
+def test_lines_and_tables_are_escaped() -> None:
+    assert "<script" not in quiet_line_to_html(EVIL) + table_to_html([(EVIL, EVIL)])
+    assert quiet_line_to_html("") == ""
+
+
+def test_the_styles_survive_an_untrusted_notebook() -> None:
+    html = segment_to_html(ReasoningSegment(0, "a", 0.0)) + segment_to_html(
+        ToolCallSegment(0, 0, "a", "f", "{}")
+    )
+
+    assert "var(" not in html
+    assert "class=" not in html
+    assert " id=" not in html
+
+
+@pytest.mark.parametrize(
+    ("progress", "expected"),
+    [
+        (Progress("queued", 2, 2), "waiting in the queue: 2 requests before this one"),
+        (Progress("queued", 0, 0), "waiting in the queue…"),
+        (Progress("loading", 2_500_000, 59_000_000), "loading the model: 2 of 59 MB"),
+        (Progress("queued"), "waiting in the queue…"),
+        (Progress("loading", 0, 0), "loading the model…"),
+        (Progress("downloading", 1_500_000_000, 12_000_000_000), "downloading the model: 1,500 of 12,000 MB"),
+        (Progress("downloading", 1_500_000_000), "downloading the model: 1,500 MB"),
+        (Progress("prefill", 512, 2048), "reading the prompt: 512 of 2,048"),
+        (Progress("warming_up"), "warming up the model…"),
+        (Progress("new_stage"), "new stage…"),
+    ],
+)
+def test_progress(progress: Progress, expected: str) -> None:
+    assert progress_line(progress) == expected
+
+
+def test_the_closing_line_counts() -> None:
+    transcript = Transcript(
+        0.0, usage=Usage(200, 150, 30, 10), generating_seconds=1.5, ended_seconds=2.04, finish_reason="stop"
+    )
+
+    assert closing_line(transcript) == "30 tokens · 20.0 tokens/s · 150 of 200 prompt tokens cached · 2.0 s"
+
+
+def test_the_closing_line_says_why_an_answer_is_not_whole() -> None:
+    assert closing_line(Transcript(0.0, finish_reason="length", ended_seconds=1.0)) == (
+        "cut off at its length limit · 1.0 s"
+    )
+    assert closing_line(Transcript(0.0).end(1.0, "interrupted")) == "interrupted · 1.0 s"

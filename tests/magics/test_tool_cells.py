@@ -1,0 +1,131 @@
+"""A real shell, the real client and a real HTTP server: cells in which the model calls tools."""
+
+import asyncio
+import sys
+
+import pytest
+
+from jupyter_mlx_gpt_oss import tool
+from tests.magics.conftest import Notebook
+from tests.support.canned_server import (
+    CannedServer,
+    answer,
+    calls_weather,
+    delta,
+    ending,
+    tool_delta,
+)
+
+
+@tool
+def get_weather(city: str) -> str:
+    """Say the weather in a city."""
+    sys.stdout.write(f"looking at {city}\n")
+    return f"sunny in {city}"
+
+
+def test_a_tool_is_called_and_the_model_sees_its_result(
+    notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook.user_ns["get_weather"] = get_weather
+    server.play([delta(reasoning="Look."), *calls_weather()], answer("It is sunny."))
+
+    assert notebook.run("%%oss\nWhat is the weather in Kyoto?") is None
+
+    assert [entry["function"]["name"] for entry in server.requests[0]["tools"]] == ["get_weather"]
+    assert server.requests[1]["messages"][-1] == {
+        "role": "tool",
+        "tool_call_id": "call_1",
+        "name": "get_weather",
+        "content": "sunny in Kyoto",
+    }
+    assert "get_weather(city=&quot;Kyoto&quot;)" in notebook.outputs.html
+    assert "→ sunny in Kyoto" in notebook.outputs.html
+    assert capsys.readouterr().out == "looking at Kyoto\n"
+    value = notebook.user_ns["_"]
+    assert value.text == "It is sunny."
+    assert value.tool_calls == (
+        {
+            "name": "get_weather",
+            "arguments": '{"city": "Kyoto"}',
+            "result": "sunny in Kyoto",
+            "is_error": False,
+        },
+    )
+
+
+def test_the_call_is_shown_before_the_tool_runs(notebook: Notebook, server: CannedServer) -> None:
+    seen = []
+
+    def peek(city: str) -> str:
+        seen.append(notebook.outputs.text)
+        return city
+
+    notebook.user_ns["get_weather"] = peek
+    server.play(calls_weather(), answer("Done."))
+
+    notebook.run("%%oss -t get_weather\nWeather?")
+
+    assert seen == ['[tool] get_weather(city="Kyoto")']
+
+
+def test_an_async_tool_is_awaited(notebook: Notebook, server: CannedServer) -> None:
+    async def weather(city: str) -> str:
+        await asyncio.sleep(0)
+        return f"rain in {city}"
+
+    notebook.user_ns["get_weather"] = weather
+    server.play(calls_weather(), answer("Rain."))
+
+    assert notebook.run("%%oss -t get_weather\nWeather?") is None
+
+    assert server.requests[1]["messages"][-1]["content"] == "rain in Kyoto"
+
+
+def test_a_tool_that_fails_is_a_result_for_the_model_and_shown(
+    notebook: Notebook, server: CannedServer
+) -> None:
+    def weather(city: str) -> str:
+        raise LookupError(f"no {city}")
+
+    notebook.user_ns["get_weather"] = weather
+    server.play(calls_weather(), answer("Sorry."))
+
+    assert notebook.run("%%oss -t get_weather\nWeather?") is None
+
+    assert server.requests[1]["messages"][-1]["content"] == "LookupError: no Kyoto"
+    assert "<b>error</b> LookupError: no Kyoto" in notebook.outputs.html
+
+
+def test_a_tool_that_nobody_offered_is_an_error_for_the_model(
+    notebook: Notebook, server: CannedServer
+) -> None:
+    server.play(calls_weather(), answer("Sorry."))
+
+    assert notebook.run("%%oss\nWeather?") is None
+
+    assert "There is no tool named 'get_weather'" in server.requests[1]["messages"][-1]["content"]
+
+
+def test_rounds_are_limited(notebook: Notebook, server: CannedServer) -> None:
+    notebook.user_ns["get_weather"] = get_weather
+    server.play(calls_weather(), calls_weather(), answer("Hi"))
+
+    assert notebook.run("%%oss --max-turns 2\nWeather?", "a") is None
+
+    assert len(server.requests) == 2
+    assert "stopped after 2 rounds (--max-turns)" in notebook.outputs.text
+    assert notebook.user_ns["_"].tool_calls[1]["is_error"]
+    notebook.run("%%oss\nGo on", "b")
+    roles = [message["role"] for message in server.requests[2]["messages"]]
+    assert roles == ["user", "assistant", "tool", "assistant", "tool", "user"]
+
+
+def test_a_call_that_is_cut_off_is_not_made(notebook: Notebook, server: CannedServer) -> None:
+    notebook.user_ns["get_weather"] = get_weather
+    server.play([tool_delta("get_weather", '{"city": "Ky'), ending("length")])
+
+    assert notebook.run("%%oss\nWeather?") is None
+
+    assert "Not called" in notebook.user_ns["_"].messages[-1]["content"]
+    assert "cut off at its length limit" in notebook.outputs.text

@@ -1,0 +1,267 @@
+import asyncio
+import contextvars
+import enum
+import functools
+import json
+from dataclasses import dataclass
+from datetime import date
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import pytest
+from pydantic import BaseModel, Field
+
+from jupyter_mlx_gpt_oss import tool
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.segments import ToolResult
+from jupyter_mlx_gpt_oss.magics.tools import MAX_RESULT_CHARS, collect_tools, function_to_tool
+
+
+def google(city: str, days: int = 1) -> str:
+    """Say the weather.
+
+    In one line.
+
+    Args:
+        city: where, as a person
+            would say it.
+        days (int): how many days
+
+    Returns:
+        The weather.
+    """
+    return f"{city}, {days}"
+
+
+def numpy_style(city: str, days: int = 1) -> str:
+    """Say the weather.
+
+    In one line.
+
+    Parameters
+    ----------
+    city : str
+        where, as a person
+        would say it.
+    days
+        how many days
+
+    Returns
+    -------
+    str
+        The weather.
+    """
+    return f"{city}, {days}"
+
+
+def sphinx(city: str, days: int = 1) -> str:
+    """Say the weather.
+
+    In one line.
+
+    :param city: where, as a person
+        would say it.
+    :param int days: how many days
+    :returns: the weather
+    """
+    return f"{city}, {days}"
+
+
+@pytest.mark.parametrize("function", [google, numpy_style, sphinx])
+def test_signature_hints_and_docstring_make_the_schema(function: Any) -> None:
+    assert function_to_tool("weather", function).schema == {
+        "type": "function",
+        "function": {
+            "name": "weather",
+            "description": "Say the weather.\n\nIn one line.",
+            "parameters": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["city"],
+                "properties": {
+                    "city": {"type": "string", "description": "where, as a person would say it."},
+                    "days": {"type": "integer", "default": 1, "description": "how many days"},
+                },
+            },
+        },
+    }
+
+
+class Unit(enum.Enum):
+    CELSIUS = "C"
+
+
+class Place(BaseModel):
+    name: str
+
+
+def test_types_become_schemas() -> None:
+    def function(
+        kind: Literal["a", "b"],
+        unit: Unit,
+        place: Place,
+        count: Annotated[int, Field(ge=1)],
+        names: list[str] | None = None,
+    ) -> None: ...
+
+    schema = function_to_tool("f", function).schema["function"]["parameters"]
+
+    assert schema["properties"]["kind"] == {"type": "string", "enum": ["a", "b"]}
+    assert schema["properties"]["count"] == {"type": "integer", "minimum": 1}
+    assert schema["required"] == ["kind", "unit", "place", "count"]
+
+
+def test_a_parameter_without_a_hint_takes_anything() -> None:
+    lookup = function_to_tool("lookup", lambda anything: anything)
+
+    assert lookup.schema["function"]["parameters"]["properties"] == {"anything": {}}
+    assert lookup.call('{"anything": [1, "a"]}') == ToolResult('[1,"a"]')
+
+
+def test_a_parameter_may_have_any_name() -> None:
+    def function(schema: int, _hidden: int, model_config: int, /, self: int) -> int:
+        return schema + _hidden + model_config + self
+
+    arguments = '{"schema": 1, "_hidden": 2, "model_config": 3, "self": 4}'
+
+    assert function_to_tool("f", function).call(arguments) == ToolResult("10")
+
+
+def test_arguments_arrive_as_their_types() -> None:
+    def function(place: Place, unit: Unit, day: date) -> str:
+        return f"{place.name} {unit.name} {day.year}"
+
+    arguments = '{"place": {"name": "Kyoto"}, "unit": "C", "day": "2026-01-02"}'
+
+    assert function_to_tool("f", function).call(arguments) == ToolResult("Kyoto CELSIUS 2026")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ("{}", "city: Field required"),
+        ('{"city": "Kyoto", "days": "many"}', "days: Input should be a valid integer"),
+        ('{"city": "Kyoto", "planet": "Mars"}', "planet: Extra inputs are not permitted"),
+        ('{"city": "Ky', "Invalid JSON"),
+        ("[]", "Input should be an object"),
+    ],
+)
+def test_wrong_arguments_are_a_result_that_says_so(arguments: str, expected: str) -> None:
+    result = function_to_tool("weather", google).call(arguments)
+
+    assert result.is_error
+    assert result.text.startswith("Invalid arguments: ")
+    assert expected in result.text
+
+
+def test_an_exception_is_a_result() -> None:
+    def function() -> None:
+        raise KeyError("Kyoto")
+
+    assert function_to_tool("f", function).call("") == ToolResult("KeyError: 'Kyoto'", is_error=True)
+
+
+def test_ctrl_c_in_a_tool_is_no_result() -> None:
+    def function() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        function_to_tool("f", function).call("{}")
+
+
+@dataclass
+class Point:
+    x: int
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("as it is", "as it is"),
+        (None, "null"),
+        ({"a": [1, 2.5, True]}, '{"a":[1,2.5,true]}'),
+        (Point(1), '{"x":1}'),
+        (Place(name="Kyoto"), '{"name":"Kyoto"}'),
+        (date(2026, 1, 2), "2026-01-02"),
+        ({1}, "[1]"),
+        (np.int64(7), "7"),
+        ("grüße", "grüße"),
+    ],
+)
+def test_results_become_text(value: object, expected: str) -> None:
+    def function() -> object:
+        return value
+
+    assert function_to_tool("f", function).call("{}") == ToolResult(expected)
+
+
+def test_an_array_as_a_result_is_described() -> None:
+    def function() -> object:
+        return np.zeros((2, 2))
+
+    assert function_to_tool("f", function).call("{}").text.startswith("array of shape (2, 2)")
+
+
+def test_a_long_result_is_bounded() -> None:
+    def function() -> str:
+        return "x" * (2 * MAX_RESULT_CHARS)
+
+    assert len(function_to_tool("f", function).call("{}").text) < MAX_RESULT_CHARS + 100
+
+
+VARIABLE: contextvars.ContextVar[str] = contextvars.ContextVar("VARIABLE", default="nobody's")
+
+
+def test_an_async_function_runs_in_its_own_loop_and_in_the_context_of_the_caller() -> None:
+    async def function(city: str) -> str:
+        await asyncio.gather(asyncio.sleep(0), asyncio.sleep(0))
+        return f"{city}, {VARIABLE.get()}"
+
+    async def cell() -> ToolResult:
+        VARIABLE.set("the cell's")
+        return function_to_tool("f", function).call('{"city": "Kyoto"}')
+
+    assert asyncio.run(cell()) == ToolResult("Kyoto, the cell's")
+
+
+def test_an_exception_of_an_async_function_is_a_result() -> None:
+    async def function() -> None:
+        await asyncio.sleep(0)
+        raise ValueError("no")
+
+    assert function_to_tool("f", function).call("{}") == ToolResult("ValueError: no", is_error=True)
+
+
+def test_marked_functions_and_named_ones_are_offered() -> None:
+    @tool
+    def marked() -> str:
+        return "m"
+
+    namespace = {"marked": marked, "again": marked, "google": google, "other": sphinx, "n": 5}
+
+    assert list(collect_tools(namespace, ["google"])) == ["marked", "google"]
+    assert marked() == "m"
+
+
+def test_the_mark_is_for_functions() -> None:
+    with pytest.raises(MagicUsageError, match="-t NAME"):
+        tool(functools.partial(google, days=2))
+
+
+@pytest.mark.parametrize("name", ["nothing", "n"])
+def test_what_is_no_function_is_no_tool(name: str) -> None:
+    with pytest.raises(MagicUsageError, match=f"-t {name}"):
+        collect_tools({"n": 5}, [name])
+
+
+def test_a_type_that_no_schema_describes_is_refused_in_one_line() -> None:
+    def function(frame: np.ndarray) -> None: ...
+
+    with pytest.raises(MagicUsageError, match="f cannot be a tool") as caught:
+        function_to_tool("f", function)
+
+    assert "\n" not in str(caught.value)
+
+
+def test_the_schema_is_json() -> None:
+    assert json.loads(json.dumps(function_to_tool("weather", google).schema))

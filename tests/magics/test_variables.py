@@ -1,0 +1,102 @@
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jupyter_mlx_gpt_oss.magics.variables import MAX_DESCRIPTION_CHARS, describe, expand_variables
+
+NAMESPACE: dict[str, Any] = {
+    "name": "Ada",
+    "n": 3,
+    "rows": ["a", "b"],
+    "table": {"key": "value", "deep": {"er": [1, 2]}, "a b": 5},
+    "point": SimpleNamespace(x=1, at=[SimpleNamespace(y=2)]),
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I am {name}.", "I am Ada."),
+        ("{name}{n}", "Ada3"),
+        ("{rows[0]} {rows[-1]}", "a b"),
+        ("{rows}", "['a', 'b']"),
+        ('{table["key"]}', "value"),
+        ("{table['a b']}", "5"),
+        ('{table["deep"]["er"][1]}', "2"),
+        ("{point.x} {point.at[0].y}", "1 2"),
+    ],
+)
+def test_variables_are_put_in(text: str, expected: str) -> None:
+    assert expand_variables(text, NAMESPACE) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{unknown}",
+        "{name.nothing}",
+        "{rows[9]}",
+        '{table["none"]}',
+        "{n[0]}",
+        "{ name }",
+        "{name!r}",
+        "{n:03}",
+        "{n + 1}",
+        "{print()}",
+        "{len(rows)}",
+        "{rows[n]}",
+        '{"name": 1}',
+        "{}",
+        "{{name}}",
+        "{{ name }}",
+        r"\frac{1}{2}",
+        "{__import__}",
+        "a } b { c",
+        "f'{'",
+    ],
+)
+def test_other_braces_stay_as_they_are(text: str) -> None:
+    assert expand_variables(text, NAMESPACE) == text
+
+
+def test_braces_around_a_variable_are_no_obstacle() -> None:
+    assert expand_variables('{"who": "{name}"}', NAMESPACE) == '{"who": "Ada"}'
+
+
+def test_what_a_variable_holds_is_not_expanded_again() -> None:
+    assert expand_variables("{a}", {"a": "{b}", "b": "no"}) == "{b}"
+
+
+def test_a_text_is_given_whole() -> None:
+    text = "x" * (2 * MAX_DESCRIPTION_CHARS)
+
+    assert describe(text) == text
+
+
+def test_a_long_value_is_bounded_and_says_how_long_it_is() -> None:
+    description = describe(list(range(10_000)))
+
+    assert len(description) < MAX_DESCRIPTION_CHARS + 100
+    assert description.endswith("characters in all)")
+
+
+def test_an_array_is_described() -> None:
+    description = describe(np.arange(12.0).reshape(3, 4))
+
+    assert description.startswith("array of shape (3, 4) (float64), from 0.0 to 11.0, mean 5.5:\n[[")
+    assert len(describe(np.zeros((1000, 1000)))) < 1000
+    assert describe(np.array([])).startswith("array of shape (0,)")
+
+
+def test_a_data_frame_is_described() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"city": ["Kyoto"] * 50, "degrees": range(50)})
+
+    description = describe(frame)
+
+    assert description.startswith("DataFrame of 50 rows and 2 columns (city: ")
+    assert "degrees: int64). The first 10:" in description
+    assert description.count("Kyoto") == 10
+    assert describe(frame["degrees"]).startswith("Series 'degrees' of 50 values (int64). The first 10:")
