@@ -24,10 +24,13 @@ class GptOssEngine(Configurable):
         64, min=0, help="Requests that may wait for a place; one more is answered with 429."
     ).tag(config=True)
     max_prefill_tokens = Integer(
-        512,
-        min=1,
-        help="Prompt tokens computed in one step, at the most. More: long prompts are read faster. "
-        "Less: the answers that are being written meanwhile flow more evenly.",
+        2048, min=1, help="Prompt tokens computed in one step, at the most; a slow machine computes fewer."
+    ).tag(config=True)
+    max_token_gap_seconds = Float(
+        0.25,
+        min=0.01,
+        help="While answers are being written, a step reads so few prompt tokens that no answer waits longer for its next "
+        "token. More: long prompts are read faster. Less: the answers flow more evenly.",
     ).tag(config=True)
     prefix_cache_bytes = Integer(
         None,
@@ -35,6 +38,12 @@ class GptOssEngine(Configurable):
         min=0,
         help="Bytes of keys and values kept of earlier prompts and answers, so that a conversation is not read anew "
         "at each turn. 0: none. None: a quarter of the memory that is free.",
+    ).tag(config=True)
+    idle_unload_seconds = Float(
+        0.0,
+        min=0.0,
+        help="Seconds without a request after which the model is unloaded and its memory given back; the next request loads "
+        "it again. 0: never.",
     ).tag(config=True)
     stall_timeout_seconds = Float(
         120.0, min=1.0, help="Seconds of silence after which a busy engine process is replaced."

@@ -48,6 +48,12 @@ class EngineStatus:
     num_waiting: int = 0
     memory_bytes: int = 0
     """Memory of the engine process in use by MLX."""
+    prefix_cache_bytes: int = 0
+    """Of it, keys and values kept of earlier prompts and answers."""
+    step_seconds: float = 0.0
+    """How long the last step took."""
+    num_restarts: int = 0
+    """How often the engine process had to be replaced."""
     tokens_per_second: float = 0.0
     """Tokens generated a second by all requests together, over the last seconds."""
     error: str | None = None
@@ -84,6 +90,13 @@ class Engine(Protocol):
 
     def abort(self, request_id: str) -> None:
         """Stop a request; its iterator ends with FinishReason.ABORT. Unknown ids are ignored."""
+        ...
+
+    def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
+        """Read a prompt ahead while there is nothing else to do, so that a later request goes on from it.
+
+        Dropped as soon as a request arrives, and ignored while no model is loaded.
+        """
         ...
 
     async def unload(self) -> None:

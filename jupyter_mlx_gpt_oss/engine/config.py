@@ -15,10 +15,14 @@ class EngineConfig:
     """Requests that decode together."""
     max_waiting_requests: int = 64
     """Requests that may wait; one more is refused with QueueFullError."""
-    max_prefill_tokens: int = 512
+    max_prefill_tokens: int = 2048
     """Prompt tokens computed in one step, at the most."""
+    max_token_gap_seconds: float = 0.25
+    """While answers are being written, a step reads so few prompt tokens that none waits longer for its next token."""
     prefix_cache_bytes: int | None = None
     """Keys and values kept of earlier prompts and answers; 0: none; None: a quarter of the memory that is free."""
+    idle_unload_seconds: float = 0.0
+    """Without a request for so long the model is unloaded; 0: never."""
     stall_timeout_seconds: float = 120.0
     """A busy engine process that reports nothing for so long is replaced."""
     stop_timeout_seconds: float = 5.0

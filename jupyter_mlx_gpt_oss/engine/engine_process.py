@@ -2,15 +2,16 @@
 
 Starts `python -m jupyter_mlx_gpt_oss.worker` on first use and is the only owner of that process. Everything here
 runs on one asyncio event loop; nothing here imports MLX. A process that ends, or falls silent while it has work,
-ends every open request with EngineDeadError, and the next request starts a new one.
+is replaced by a new one, in which every open request goes on where it was.
 """
 
 import asyncio
-import contextlib
 import logging
+import math
+import secrets
 import time
 from collections.abc import AsyncGenerator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
@@ -21,6 +22,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    Precompute,
     Report,
     RequestFailed,
     RequestOutput,
@@ -33,6 +35,7 @@ from jupyter_mlx_gpt_oss.engine.request import (
     Progress,
     TokenOutput,
 )
+from jupyter_mlx_gpt_oss.engine.stream import Stream
 from jupyter_mlx_gpt_oss.engine.throughput import Throughput
 from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
 from jupyter_mlx_gpt_oss.errors import (
@@ -50,18 +53,11 @@ from jupyter_mlx_gpt_oss.errors import (
 
 _log = logging.getLogger(__name__)
 _LOADING_PATIENCE = 10  # times the stall timeout: a slow disk reports less often than a step
+_MAX_BACKOFF_SECONDS = 30.0
+_MAX_RETRY_SECONDS = 120.0
 _ERRORS: dict[str, type[EngineError]] = {
     error.code: error for error in (ModelLoadError, OutOfMemoryError, GenerationError)
 }
-
-
-@dataclass(slots=True)
-class _Stream:
-    """One open request: what its iterator reads, and whether the worker has it."""
-
-    request: GenerationRequest
-    news: asyncio.Queue[Progress | TokenOutput | GptOssError] = field(default_factory=asyncio.Queue)
-    is_sent: bool = False
 
 
 class EngineProcess:
@@ -71,11 +67,16 @@ class EngineProcess:
         self._config = config
         self._worker: WorkerConnection | None = None
         self._reader: asyncio.Task[None] | None = None
+        self._restarting: asyncio.Task[None] | None = None
         self._loaded: asyncio.Future[ModelInfo] | None = None
-        self._streams: dict[str, _Stream] = {}
+        self._streams: dict[str, Stream] = {}
         self._throughput = Throughput(time.monotonic)
         self._status = EngineStatus(state=EngineState.UNLOADED)
         self._change = asyncio.Lock()
+        self._idle_timer: asyncio.TimerHandle | None = None
+        self._request_seconds = 1.0
+        self._num_restarts = 0
+        self._num_crashes_in_a_row = 0
 
     def status(self) -> EngineStatus:
         """Return a snapshot."""
@@ -83,6 +84,7 @@ class EngineProcess:
         return replace(
             self._status,
             num_waiting=self._status.num_waiting + waiting,
+            num_restarts=self._num_restarts,
             tokens_per_second=self._throughput.tokens_per_second(),
         )
 
@@ -95,31 +97,31 @@ class EngineProcess:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer. See `Engine.generate`."""
-        limit = self._config.max_running_requests + self._config.max_waiting_requests
-        if len(self._streams) >= limit:
-            raise QueueFullError(
-                f"{len(self._streams)} requests are running or waiting, and no more than {limit} may. Try again soon."
-            )
+        self._check_queue()
         if self._status.model is not None:
             self._check_prompt(request, self._status.model)
-        stream = self._streams[request.request_id] = _Stream(request)
+        stream = self._open(request)
         try:
             loaded = await self._start()
             if loaded.done() and not loaded.exception():
                 self._send(stream)
             while True:
-                news = await stream.news.get()
-                if isinstance(news, GptOssError):
-                    raise news
+                news = await stream.next()
                 yield news
                 if isinstance(news, TokenOutput) and news.finish_reason is not None:
                     return
         finally:
-            self._close(request.request_id)
+            self._close(stream)
 
     def abort(self, request_id: str) -> None:
         """Stop a request; its iterator ends with FinishReason.ABORT. Unknown ids are ignored."""
         self._tell(request_id, TokenOutput(token_ids=(), finish_reason=FinishReason.ABORT))
+
+    def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
+        """Read a prompt ahead while there is nothing else to do. See `Engine.precompute`."""
+        model = self._status.model
+        if model is not None and not self._streams and len(prompt_token_ids) < model.context_length:
+            self._post(Precompute(prompt_token_ids))
 
     async def unload(self) -> None:
         """Give all memory of the model back; open requests end with EngineDeadError."""
@@ -138,9 +140,7 @@ class EngineProcess:
             if self._worker is None:
                 self._status = EngineStatus(state=EngineState.LOADING)
                 self._loaded = asyncio.get_running_loop().create_future()
-                self._loaded.add_done_callback(
-                    asyncio.Future.exception
-                )  # a failure is also told to each stream
+                self._loaded.add_done_callback(_ignore_failure)
                 try:
                     self._worker = await WorkerConnection.open()
                 except OSError as error:
@@ -152,15 +152,13 @@ class EngineProcess:
             return self._loaded
 
     async def _read(self, worker: WorkerConnection) -> None:
-        """Take the worker's reports until it ends, then tell everybody who waits."""
+        """Take the worker's reports until it ends; what it left unfinished goes on in a new one."""
         async for report in worker.reports(self._stall_seconds):
             self._take(report)
         code = await worker.close(self._config.stop_timeout_seconds)
         if self._worker is worker:
             _log.warning("the engine process ended with status %s", code)
-            self._forget(
-                EngineDeadError(f"The engine process ended unexpectedly (status {code}). Try again.")
-            )
+            self._lose(code)
 
     def _stall_seconds(self) -> float | None:
         """Return after how much silence the worker counts as stuck; None while it has nothing to do."""
@@ -168,38 +166,86 @@ class EngineProcess:
             return _LOADING_PATIENCE * self._config.stall_timeout_seconds
         return self._config.stall_timeout_seconds if self._streams else None
 
-    async def _end(self, reason: str) -> None:
-        worker, reader = self._worker, self._reader
-        if worker is None:
+    def _lose(self, code: int) -> None:
+        """Go on after a process that ended by itself: resume what can be resumed in a new one."""
+        dead = EngineDeadError(f"The engine process ended unexpectedly (status {code}). Try again.")
+        if self._status.state is EngineState.LOADING:  # it would end the same way again
+            self._forget(
+                EngineDeadError(
+                    f"The engine process ended while it loaded the model (status {code}). The memory may be too "
+                    "small for the model; close other programs or choose a smaller one."
+                )
+            )
             return
+        given_up = [stream for stream in self._streams.values() if not stream.resume()]
+        for stream in given_up:
+            stream.tell(dead)
+        self._worker = self._reader = None
+        self._status = EngineStatus(state=EngineState.UNLOADED)
+        if len(self._streams) > len(given_up):
+            self._restarting = asyncio.create_task(self._restart(), name="gpt-oss engine restart")
+
+    async def _restart(self) -> None:
+        delay = min(_MAX_BACKOFF_SECONDS, 2.0**self._num_crashes_in_a_row - 1)
+        self._num_restarts += 1
+        self._num_crashes_in_a_row += 1
+        await asyncio.sleep(delay)
+        if not self._streams:
+            return  # nobody waits any more
+        try:
+            await self._start()
+        except EngineDeadError as error:
+            self._forget(error)
+
+    async def _end(self, reason: str) -> None:
+        """End the process on purpose, and whatever waits for it."""
+        worker, reader, restarting = self._worker, self._reader, self._restarting
         self._forget(EngineDeadError(reason))
         self._status = EngineStatus(state=EngineState.UNLOADED)
-        await worker.close(self._config.stop_timeout_seconds)
-        if reader is not None:
-            reader.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await reader
+        for task in (restarting, reader):
+            if task is not None and task is not asyncio.current_task():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
+        if worker is not None:
+            await worker.close(self._config.stop_timeout_seconds)
 
     def _forget(self, error: EngineError) -> None:
-        """Let go of the process and end everything that waits for it; the one exit of all of them."""
+        """Let go of the process and end everything that waits for it."""
         is_failure = self._status.state is EngineState.LOADING
         state = EngineState.FAILED if is_failure else EngineState.UNLOADED
-        self._worker = self._reader = None
+        self._worker = self._reader = self._restarting = None
         self._status = EngineStatus(state=state, error=str(error) if is_failure else None)
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(error)
         for stream in self._streams.values():
-            stream.news.put_nowait(error)
+            stream.tell(error)
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def _send(self, stream: _Stream) -> None:
+    def _check_queue(self) -> None:
+        limit = self._config.max_running_requests + self._config.max_waiting_requests
+        if len(self._streams) >= limit:
+            raise QueueFullError(
+                f"{len(self._streams)} requests are running or waiting, and no more than {limit} may. Try again soon.",
+                retry_after_seconds=math.ceil(min(self._request_seconds, _MAX_RETRY_SECONDS)),
+            )
+
+    def _open(self, request: GenerationRequest) -> Stream:
+        if request.sampling.seed is None:  # drawn here, so that a new process goes on with the same answer
+            sampling = replace(request.sampling, seed=secrets.randbits(63))
+            request = replace(request, sampling=sampling)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        stream = self._streams[request.request_id] = Stream(request, time.monotonic())
+        return stream
+
+    def _send(self, stream: Stream) -> None:
         if self._worker is None or self._status.model is None:
-            return  # the process has ended meanwhile, and the stream was told so
+            return  # the process has ended meanwhile, and the stream was told so or is sent to the next one
         try:
             self._check_prompt(stream.request, self._status.model)
         except RequestError as error:
-            stream.news.put_nowait(error)
+            stream.tell(error)
             return
         stream.is_sent = True
         self._post(Generate(stream.request))
@@ -208,11 +254,25 @@ class EngineProcess:
         if self._worker is not None:
             self._worker.send(command)
 
-    def _close(self, request_id: str) -> None:
+    def _tell(self, request_id: str, news: Progress | TokenOutput | GptOssError) -> None:
+        if stream := self._streams.get(request_id):  # a request aborted meanwhile has no stream any more
+            stream.tell(news)
+
+    def _close(self, stream: Stream) -> None:
         """Forget a request, and have the worker forget it; called from every exit of `generate`."""
-        stream = self._streams.pop(request_id)
+        del self._streams[stream.request.request_id]
+        seconds = time.monotonic() - stream.start_seconds
+        self._request_seconds += (seconds - self._request_seconds) / 8
         if stream.is_sent:
-            self._post(Abort(request_id))
+            self._post(Abort(stream.request.request_id))
+        if not self._streams and self._config.idle_unload_seconds:
+            loop = asyncio.get_running_loop()
+            self._idle_timer = loop.call_later(self._config.idle_unload_seconds, self._unload_idle)
+
+    def _unload_idle(self) -> None:
+        if not self._streams:
+            _log.info("the model is unloaded: no request for %.0f s", self._config.idle_unload_seconds)
+            self._restarting = asyncio.create_task(self.unload(), name="gpt-oss idle unload")
 
     @staticmethod
     def _check_prompt(request: GenerationRequest, model: ModelInfo) -> None:
@@ -231,7 +291,7 @@ class EngineProcess:
         match report:
             case LoadProgress(progress=progress):
                 for stream in self._streams.values():
-                    stream.news.put_nowait(progress)
+                    stream.tell(progress)
             case Loaded(model=model):
                 self._take_loaded(model)
             case LoadFailed(code=code, message=message):
@@ -255,19 +315,18 @@ class EngineProcess:
             self._send(stream)
 
     def _take_step(self, report: StepDone) -> None:
+        self._num_crashes_in_a_row = 0
         self._status = replace(
             self._status,
             num_running=report.num_running,
             num_waiting=report.num_waiting,
             memory_bytes=report.memory_bytes,
+            prefix_cache_bytes=report.prefix_cache_bytes,
+            step_seconds=report.step_seconds,
         )
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
             self._tell(output.request_id, _news(output))
-
-    def _tell(self, request_id: str, news: Progress | TokenOutput | GptOssError) -> None:
-        if stream := self._streams.get(request_id):  # a request aborted meanwhile has no stream any more
-            stream.news.put_nowait(news)
 
 
 def _news(output: RequestOutput) -> Progress | TokenOutput:
@@ -277,4 +336,11 @@ def _news(output: RequestOutput) -> Progress | TokenOutput:
         token_ids=output.token_ids,
         finish_reason=output.finish_reason,
         num_cached_tokens=output.num_cached_tokens,
+        logprobs=output.logprobs,
     )
+
+
+def _ignore_failure(loaded: asyncio.Future[ModelInfo]) -> None:
+    """Mark a failure as seen: it is told to each stream, and nobody may be waiting for the future itself."""
+    if not loaded.cancelled():
+        loaded.exception()

@@ -10,7 +10,7 @@ import msgspec
 
 from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, Progress
+from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, Progress, TokenLogprobs
 
 MAX_FRAME_BYTES = 64 * 1024 * 1024
 """A prompt of 131,072 token ids takes about 1 MB."""
@@ -36,6 +36,12 @@ class Abort(msgspec.Struct, tag="abort", frozen=True):
     """Command: drop a request wherever it is; unknown ids are ignored."""
 
     request_id: str
+
+
+class Precompute(msgspec.Struct, tag="precompute", frozen=True):
+    """Command: read a prompt ahead while idle; the next Generate or Precompute drops it."""
+
+    prompt_token_ids: tuple[int, ...]
 
 
 class LoadProgress(msgspec.Struct, tag="load_progress", frozen=True):
@@ -66,6 +72,7 @@ class RequestOutput(msgspec.Struct, frozen=True, array_like=True):
     finish_reason: FinishReason | None = None
     num_cached_tokens: int = 0
     progress: Progress | None = None
+    logprobs: tuple[TokenLogprobs, ...] = ()
 
 
 class RequestFailed(msgspec.Struct, tag="request_failed", frozen=True):
@@ -83,9 +90,11 @@ class StepDone(msgspec.Struct, tag="step", frozen=True):
     num_running: int
     num_waiting: int
     memory_bytes: int
+    prefix_cache_bytes: int
+    step_seconds: float
 
 
-Command = Start | Generate | Abort
+Command = Start | Generate | Abort | Precompute
 Report = LoadProgress | Loaded | LoadFailed | RequestFailed | StepDone
 
 _encoder = msgspec.json.Encoder()

@@ -38,8 +38,10 @@ class GenerationRequest:
     request_id: str
     prompt_token_ids: tuple[int, ...]
     """At least one token."""
+    output_token_ids: tuple[int, ...] = ()
+    """Tokens of the answer that were generated before, by an engine process that ended; the answer goes on behind them."""
     max_tokens: int
-    """Tokens to generate at the most, the stop token included; at least 1."""
+    """Tokens to generate at the most, the stop token and output_token_ids included; at least 1."""
     stop_token_ids: tuple[int, ...]
     """Sampling one of these ends the answer."""
     boundaries: tuple[int, ...] = ()

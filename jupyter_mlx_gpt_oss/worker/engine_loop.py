@@ -1,37 +1,41 @@
 """Commands to steps, steps to reports: joins the scheduler, the model step, the head and the sampler.
 
-Owned by the worker's main thread. Each `step` reads as: plan, forward, sample, hand out.
+Owned by the worker's main thread. Each `step` reads as: admit, plan, compute, hand out.
 """
 
 import logging
-import secrets
+import time
 from collections.abc import Callable
 from typing import Any
 
 import mlx.core as mx
-import psutil
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.frames import (
     Abort,
     Command,
     Generate,
+    Precompute,
     Report,
     RequestFailed,
     RequestOutput,
     StepDone,
 )
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage, TokenLogprobs
 from jupyter_mlx_gpt_oss.errors import GenerationError, OutOfMemoryError
-from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
+from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
+from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
-from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
-from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
+from jupyter_mlx_gpt_oss.worker.model_step import Row, forward
+from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
+from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
 
 _log = logging.getLogger(__name__)
+_Sampled = dict[Sequence, tuple[int, tuple[TokenLogprobs, ...]]]
+"""The token of every sequence that has one in this step, with its log probabilities where it wants them."""
 
 
 class EngineLoop:
@@ -46,182 +50,188 @@ class EngineLoop:
     def __init__(self, loaded: LoadedModel, config: EngineConfig, post: Callable[[Report], None]) -> None:
         self._loaded = loaded
         self._post = post
-        self._scheduler = Scheduler(
-            max_running=config.max_running_requests, max_prefill_tokens=config.max_prefill_tokens
-        )
-        self._seeds: dict[str, int] = {}
-        self._kinds = LayerKinds.of(loaded.model)
-        max_bytes = _free_bytes() // 4 if config.prefix_cache_bytes is None else config.prefix_cache_bytes
-        self._prefix_cache = PrefixCache(self._kinds, lambda: make_caches(loaded.model), max_bytes)
+        self._scheduler = Scheduler(max_running=config.max_running_requests)
+        self._pace = Pace(max_tokens=config.max_prefill_tokens, max_gap_seconds=config.max_token_gap_seconds)
+        self._memory = MemoryBudget.measure(loaded.model, config.prefix_cache_bytes)
+        self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
+        self._ahead: Sequence | None = None
 
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to compute."""
-        return not (self._scheduler.num_running or self._scheduler.num_waiting)
+        return not (self._scheduler.num_running or self._scheduler.num_waiting or self._ahead)
 
     def take(self, command: Command) -> None:
         """Carry out a command; takes effect with the next step."""
         match command:
             case Generate(request=request):
+                self._ahead = None
                 self._add(request)
             case Abort(request_id=request_id):
                 self._remove(request_id)
+            case Precompute(prompt_token_ids=prompt_token_ids):
+                request = GenerationRequest(
+                    request_id="", prompt_token_ids=prompt_token_ids, max_tokens=1, stop_token_ids=()
+                )
+                self._ahead = Sequence(request, max_tokens=1)
             case _:
                 raise AssertionError(f"{type(command).__name__} comes once, before the model is loaded")
 
     def step(self) -> None:
-        """Compute one step and report it. A step that fails takes its sequences with it, and only those."""
-        admitted = self._scheduler.admit()
-        chunks: list[Chunk] = []
-        try:
-            for sequence in admitted:
-                self._begin(sequence)
-            chunks = self._scheduler.plan()
-            sampled = self._compute(chunks)
-            for chunk in chunks:
-                self._book(chunk)
-        except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report, the loop goes on
-            self._fail([*admitted, *(chunk.sequence for chunk in chunks)], error)
+        """Compute one step and report it."""
+        if not (self._scheduler.num_running or self._scheduler.num_waiting):
+            self._compute_ahead()
             return
-        self._report([self._hand_out(chunk, sampled) for chunk in chunks])
+        start = time.perf_counter()
+        for sequence in self._scheduler.admit(self._may_run):
+            self._caches.begin(sequence)
+        num_decoding = self._scheduler.num_decoding
+        chunks = self._scheduler.plan(self._pace.prefill_tokens(num_decoding))
+        outputs = self._compute_safely(chunks)
+        seconds = time.perf_counter() - start
+        num_prefill_tokens = sum(chunk.num_tokens for chunk in chunks) - num_decoding
+        self._pace.note(num_prefill_tokens=num_prefill_tokens, num_decoding=num_decoding, seconds=seconds)
+        self._report(outputs, seconds)
+
+    # -- requests -------------------------------------------------------------------------------------------------
 
     def _add(self, request: GenerationRequest) -> None:
         room = self._loaded.info.context_length - len(request.prompt_token_ids)
         sequence = Sequence(request, max_tokens=min(request.max_tokens, room))
+        if not self._memory.fits(sequence, running=()):
+            message = self._memory.refusal(sequence)
+            self._post(RequestFailed(request.request_id, OutOfMemoryError.code, message))
+            return
+        ahead = self._scheduler.num_running + self._scheduler.num_waiting
         self._scheduler.add(sequence)
-        self._seeds[request.request_id] = (
-            secrets.randbits(63) if request.sampling.seed is None else request.sampling.seed
-        )
-        ahead = self._scheduler.num_running + self._scheduler.num_waiting - 1
         progress = Progress(stage=ProgressStage.QUEUED, done=ahead)
-        self._report([RequestOutput(request.request_id, progress=progress)])
+        self._report([RequestOutput(request.request_id, progress=progress)], 0.0)
+
+    def _may_run(self, sequence: Sequence) -> bool:
+        running = self._scheduler.running
+        if not self._memory.fits(sequence, running):
+            return False
+        # A prompt that begins as one that is being read, such as each of `n` answers, waits until it can share it.
+        return not any(self._caches.is_computing_prefix_of(other, sequence) for other in running)
 
     def _remove(self, request_id: str) -> None:
-        """Let go of a request; the one exit of all that finish, are aborted or fail."""
-        sequence = self._scheduler.remove(request_id)
-        self._seeds.pop(request_id, None)
-        if sequence is not None and sequence.caches:
-            self._keep(sequence)
+        """Let go of a request that is finished or aborted, and keep what it has computed."""
+        if sequence := self._scheduler.remove(request_id):
+            self._caches.keep(sequence)
 
-    def _begin(self, sequence: Sequence) -> None:
-        """Give a sequence its caches, filled with what is known of its prompt."""
-        resume = self._prefix_cache.resume(sequence.request.prompt_token_ids)
-        sequence.caches = resume.caches
-        sequence.num_computed = sequence.num_cached_tokens = resume.num_tokens - resume.num_replayed
-        sequence.replay_end = resume.num_tokens if resume.num_replayed else 0
+    # -- one step -------------------------------------------------------------------------------------------------
 
-    def _book(self, chunk: Chunk) -> None:
-        """Count what a chunk has computed, and keep what later prompts may go on from."""
-        sequence, start = chunk.sequence, chunk.sequence.num_computed
-        end = sequence.num_computed = start + chunk.num_tokens
-        if end <= sequence.replay_end:
-            if end == sequence.replay_end:
-                sequence.caches = end_replay(
-                    make_caches(self._loaded.model), sequence.caches, self._kinds, end
-                )
-            return
-        if sequence.num_output_tokens:
-            return
-        for position in _snapshot_positions(sequence.request):
-            if start < position <= end and (
-                snapshot := take_snapshot(sequence.caches, self._kinds, position)
-            ):
-                sequence.snapshots[position] = snapshot
-        if end == sequence.num_prompt_tokens:
-            self._prefix_cache.keep(sequence.token_ids, sequence.caches, sequence.snapshots)
+    def _compute_safely(self, chunks: list[Chunk]) -> list[RequestOutput]:
+        """Compute a step; one that fails is taken apart, so that it costs only the sequence at fault."""
+        try:
+            return self._compute(chunks)
+        except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report, the loop goes on
+            mx.clear_cache()
+            if len(chunks) == 1:
+                self._fail(chunks[0].sequence, error)
+                return []
+            _log.warning("a step of %d sequences failed, each is tried alone", len(chunks), exc_info=error)
+        outputs = []
+        for chunk in chunks:  # caches may hold half of the failed step: each begins anew from what is kept
+            self._caches.begin(chunk.sequence)
+            retried = Chunk(chunk.sequence, min(chunk.num_tokens, chunk.sequence.num_next))
+            outputs += self._compute_safely([retried])
+        return outputs
 
-    def _keep(self, sequence: Sequence) -> None:
-        """Keep what was computed of a sequence that ends; the last token, the stop token, was not."""
-        if sequence.num_computed <= sequence.replay_end:
-            return
-        if snapshot := take_snapshot(sequence.caches, self._kinds, sequence.num_computed):
-            sequence.snapshots[sequence.num_computed] = snapshot
-        self._prefix_cache.keep(
-            sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots
-        )
-
-    def _compute(self, chunks: list[Chunk]) -> dict[str, int]:
-        """Return the sampled token of every request whose last uncomputed token is in this step."""
-        rows = []
-        for chunk in chunks:
-            sequence = chunk.sequence
-            end = sequence.num_computed + chunk.num_tokens
-            rows.append(Row(sequence.token_ids[sequence.num_computed : end], sequence.caches))
+    def _compute(self, chunks: list[Chunk]) -> list[RequestOutput]:
+        rows = [
+            Row(
+                chunk.sequence.token_ids[chunk.sequence.num_computed :][: chunk.num_tokens],
+                chunk.sequence.caches,
+            )
+            for chunk in chunks
+        ]
         hidden = forward(self._loaded.model, rows)
         last = [index for index, chunk in enumerate(chunks) if chunk.is_last]
-        if not last:
+        sampled: _Sampled = {}
+        if last:
+            picked = hidden if len(last) == len(chunks) else hidden[mx.array(last)]
+            sampled = self._sample(picked, [chunks[index].sequence for index in last])
+        else:
             mx.eval(hidden)
-            return {}
-        sequences = [chunks[index].sequence for index in last]
-        hidden = hidden if len(last) == len(chunks) else hidden[mx.array(last)]
+        for chunk in chunks:
+            self._caches.book(chunk)
+        return [self._hand_out(chunk.sequence, sampled) for chunk in chunks]
+
+    def _sample(self, hidden: mx.array, sequences: list[Sequence]) -> _Sampled:
         logits = self._loaded.head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
-        tokens: Any = sample(logits, [self._sampling_row(sequence) for sequence in sequences]).tolist()
-        return {sequence.request.request_id: token for sequence, token in zip(sequences, tokens, strict=True)}
+        wanted = [sequence.request.num_logprobs for sequence in sequences]
+        tokens: Any = sample(logits, [_sampling_row(sequence) for sequence in sequences]).tolist()
+        logprobs = token_logprobs(logits, tokens, wanted)
+        return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
 
-    def _sampling_row(self, sequence: Sequence) -> SamplingRow:
-        sampling = sequence.request.sampling
-        recent = sequence.token_ids[-sampling.repetition_context_size :]
-        return SamplingRow(
-            sampling=sampling,
-            seed=self._seeds[sequence.request.request_id],
-            output_token_ids=sequence.output_token_ids,
-            recent_token_ids=recent if sampling.repetition_penalty != 1.0 else (),
-        )
-
-    def _hand_out(self, chunk: Chunk, sampled: dict[str, int]) -> RequestOutput:
-        """Append what was sampled behind a chunk; return the request's news."""
-        sequence, request_id = chunk.sequence, chunk.sequence.request.request_id
-        if request_id not in sampled:
+    def _hand_out(self, sequence: Sequence, sampled: _Sampled) -> RequestOutput:
+        """Append what was sampled for a sequence; return the request's news."""
+        request_id = sequence.request.request_id
+        if sequence not in sampled:
             progress = Progress(
                 stage=ProgressStage.PREFILL, done=sequence.num_computed, total=sequence.num_prompt_tokens
             )
             return RequestOutput(request_id, progress=progress)
-        token = sampled[request_id]
+        token, logprobs = sampled[sequence]
         finish_reason = sequence.append(token)
         if finish_reason is not None:
             self._remove(request_id)
-        return RequestOutput(request_id, (token,), finish_reason, sequence.num_cached_tokens)
-
-    def _fail(self, sequences: list[Sequence], error: Exception) -> None:
-        """Fail the sequences of a step. Their caches may hold half of it, so nothing of them is kept."""
-        _log.error("a step of %d sequences failed", len(sequences), exc_info=error)
-        is_memory = (
-            isinstance(error, MemoryError) or "allocate" in str(error) or "memory" in str(error).lower()
+        return RequestOutput(
+            request_id, (token,), finish_reason, sequence.num_cached_tokens, logprobs=logprobs
         )
+
+    def _compute_ahead(self) -> None:
+        """Read a little more of the prompt that is read ahead."""
+        sequence = self._ahead
+        assert sequence is not None, "step is called when there is something to do"
+        if not sequence.caches:
+            self._caches.begin(sequence)
+        chunk = Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
+        try:
+            mx.eval(
+                forward(
+                    self._loaded.model,
+                    [Row(sequence.token_ids[sequence.num_computed :][: chunk.num_tokens], sequence.caches)],
+                )
+            )
+            self._caches.book(chunk)
+        except Exception as error:  # noqa: BLE001  the worker's border: reading ahead is a favour, and nobody waits for it
+            _log.warning("reading a prompt ahead failed", exc_info=error)
+            self._ahead = None
+            return
+        if not sequence.num_uncomputed:
+            self._ahead = None
+
+    def _fail(self, sequence: Sequence, error: Exception) -> None:
+        _log.error("a sequence of %d tokens failed", len(sequence.token_ids), exc_info=error)
+        self._scheduler.remove(sequence.request.request_id)
+        is_memory = isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
         code = OutOfMemoryError.code if is_memory else GenerationError.code
-        message = (
-            "The engine ran out of memory. Shorten the conversation or send fewer requests at once."
-            if is_memory
-            else "The engine failed while computing this answer. Send the request again."
-        )
-        for request_id in dict.fromkeys(sequence.request.request_id for sequence in sequences):
-            if failed := self._scheduler.remove(request_id):
-                failed.caches = []
-            self._seeds.pop(request_id, None)
-            self._post(RequestFailed(request_id, code, message))
+        message = "The engine failed while computing this answer. Send the request again."
         if is_memory:
-            self._prefix_cache.clear()
-        mx.clear_cache()
+            self._caches.prefix_cache.clear()
+            message = "The engine ran out of memory. Shorten the conversation or send fewer requests at once."
+        self._post(RequestFailed(sequence.request.request_id, code, message))
 
-    def _report(self, outputs: list[RequestOutput]) -> None:
+    def _report(self, outputs: list[RequestOutput], seconds: float) -> None:
         self._post(
             StepDone(
                 outputs=tuple(outputs),
                 num_running=self._scheduler.num_running,
                 num_waiting=self._scheduler.num_waiting,
                 memory_bytes=mx.get_active_memory(),
+                prefix_cache_bytes=self._caches.prefix_cache.num_bytes,
+                step_seconds=seconds,
             )
         )
 
 
-def _snapshot_positions(request: GenerationRequest) -> set[int]:
-    """Return where another prompt is likely to branch off: behind the system messages, the last turns, the prompt."""
-    return {*request.boundaries[:2], *request.boundaries[-2:], len(request.prompt_token_ids)}
-
-
-def _free_bytes() -> int:
-    """Return memory that is free once the weights are loaded."""
-    if mx.default_device() == mx.gpu:
-        working_set = int(mx.device_info().get("max_recommended_working_set_size", 0))
-        return max(0, working_set - mx.get_active_memory())
-    return psutil.virtual_memory().available
+def _sampling_row(sequence: Sequence) -> SamplingRow:
+    sampling = sequence.request.sampling
+    recent = sequence.token_ids[-sampling.repetition_context_size :]
+    return SamplingRow(
+        sampling=sampling,
+        output_token_ids=sequence.output_token_ids,
+        recent_token_ids=recent if sampling.repetition_penalty != 1.0 else (),
+    )

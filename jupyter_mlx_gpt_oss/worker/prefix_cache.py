@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, Snapshot, Span, copy_span, replay_caches, restore
 
-_Ids = npt.NDArray[np.int32]
+TokenIds = npt.NDArray[np.int32]
 _FIRST_SNAPSHOTS, _LAST_SNAPSHOTS = (
     2,
     6,
@@ -30,7 +30,7 @@ class Node:
     """A stretch of tokens below its parent's; the root's is empty."""
 
     parent: "Node | None"
-    token_ids: _Ids
+    token_ids: TokenIds
     start: int
     span: Span
     last_used: int = 0
@@ -122,6 +122,10 @@ class PrefixCache:
         self._thin(node)
         self._evict()
 
+    def num_known(self, prompt_token_ids: TokenIds) -> int:
+        """Return how many leading tokens of a prompt are kept."""
+        return self._match(prompt_token_ids).num_tokens
+
     def clear(self) -> None:
         """Forget everything."""
         self._root.children.clear()
@@ -129,15 +133,15 @@ class PrefixCache:
 
     # -- lookup ---------------------------------------------------------------------------------------------------
 
-    def _match(self, ids: _Ids) -> _Path:
+    def _match(self, ids: TokenIds) -> _Path:
         """Return the known part, and mark it as used."""
         node, position, steps, now = self._root, 0, [], next(self._clock)
         while position < len(ids) and (child := node.children.get(int(ids[position]))) is not None:
-            num_shared = _num_shared(child.token_ids, ids[position:])
+            num_tokens = num_shared(child.token_ids, ids[position:])
             child.last_used = now
-            steps.append((child, num_shared))
-            position += num_shared
-            if num_shared < len(child.token_ids):
+            steps.append((child, num_tokens))
+            position += num_tokens
+            if num_tokens < len(child.token_ids):
                 break
             node = child
         return _Path(tuple(steps), position)
@@ -145,9 +149,9 @@ class PrefixCache:
     @staticmethod
     def _deepest_snapshot(path: _Path, limit: int) -> tuple[int, Snapshot | None]:
         best: tuple[int, Snapshot | None] = (0, None)
-        for node, num_shared in path.steps:
+        for node, num_tokens in path.steps:
             for position, snapshot in node.snapshots.items():
-                if best[0] < position <= min(limit, node.start + num_shared):
+                if best[0] < position <= min(limit, node.start + num_tokens):
                     best = (position, snapshot)
         return best
 
@@ -167,8 +171,8 @@ class PrefixCache:
         """Return the node that ends where the path ends, splitting one if need be."""
         if not path.steps:
             return self._root
-        node, num_shared = path.steps[-1]
-        return node if num_shared == len(node.token_ids) else self._split(node, num_shared)
+        node, num_tokens = path.steps[-1]
+        return node if num_tokens == len(node.token_ids) else self._split(node, num_tokens)
 
     def _split(self, node: Node, num_tokens: int) -> Node:
         """Cut a node in two, and return the upper one; real copies, so that either half can be freed."""
@@ -223,11 +227,11 @@ class PrefixCache:
             self.num_bytes -= leaf.span.num_bytes + sum(each.num_bytes for each in leaf.snapshots.values())
 
 
-def _ids(token_ids: Sequence[int]) -> _Ids:
+def _ids(token_ids: Sequence[int]) -> TokenIds:
     return np.asarray(token_ids, dtype=np.int32)
 
 
-def _num_shared(a: _Ids, b: _Ids) -> int:
+def num_shared(a: TokenIds, b: TokenIds) -> int:
     """Return how many leading ids two stretches share."""
     length = min(len(a), len(b))
     different = np.flatnonzero(a[:length] != b[:length])

@@ -23,8 +23,6 @@ class SamplingRow:
     """What one row of the batch samples by."""
 
     sampling: SamplingParams
-    seed: int
-    """The request's, or one drawn for it."""
     output_token_ids: Sequence[int]
     """What was generated so far; its length is the position."""
     recent_token_ids: Sequence[int]
@@ -77,7 +75,9 @@ def _keep_likely(scaled: mx.array, rows: Sequence[SamplingRow]) -> mx.array:
 
 def _gumbel(ids: mx.array, rows: Sequence[SamplingRow]) -> mx.array:
     """(B, C) Gumbel noise, a hash of each row's seed and position and of the candidate's id."""
-    keys = np.array([_keys(row.seed, len(row.output_token_ids)) for row in rows], dtype=np.uint32)
+    keys = np.array(
+        [_keys(row.sampling.seed or 0, len(row.output_token_ids)) for row in rows], dtype=np.uint32
+    )
     bits = _mix(ids[None] * 0x9E3779B1 + mx.array(keys[:, :1]))
     bits = _mix(bits + mx.array(keys[:, 1:]))
     uniform = (bits.astype(mx.float32) + 0.5) * 2.0**-32

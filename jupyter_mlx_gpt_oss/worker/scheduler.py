@@ -1,10 +1,12 @@
 """Which tokens of which sequences the next step computes. Decides and never computes; knows no MLX."""
 
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
+
+_OLDEST_SHARE = 4  # one part of so many of the prefill budget goes to the oldest prompt, however long it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,15 +23,14 @@ class Chunk:
 
 
 class Scheduler:
-    """Waiting and running sequences, first come first served.
+    """Waiting and running sequences.
 
-    Every step takes one token of each sequence that decodes, and up to `max_prefill_tokens` prompt tokens of those
-    that do not yet, the oldest first.
+    Every step takes one token of each sequence that decodes. What prompt tokens fit beside them go to the oldest prompt in
+    part, and else to the prompt with the least left, so that a short request is not held up behind a long one.
     """
 
-    def __init__(self, *, max_running: int, max_prefill_tokens: int) -> None:
+    def __init__(self, *, max_running: int) -> None:
         self._max_running = max_running
-        self._max_prefill_tokens = max_prefill_tokens
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
 
@@ -40,7 +41,7 @@ class Scheduler:
 
     @property
     def running(self) -> Iterable[Sequence]:
-        """Sequences that are being computed."""
+        """Sequences that are being computed, the oldest first."""
         return tuple(self._running)
 
     @property
@@ -52,6 +53,11 @@ class Scheduler:
     def num_running(self) -> int:
         """How many are being computed."""
         return len(self._running)
+
+    @property
+    def num_decoding(self) -> int:
+        """How many have their prompt behind them."""
+        return sum(sequence.is_decoding for sequence in self._running)
 
     def add(self, sequence: Sequence) -> None:
         """Put a sequence at the end of the queue."""
@@ -66,23 +72,45 @@ class Scheduler:
                     return sequence
         return None
 
-    def admit(self) -> list[Sequence]:
-        """Move sequences from the queue to those that run, as many as may; return them."""
-        admitted = []
-        while self._waiting and len(self._running) < self._max_running:
-            admitted.append(self._waiting.popleft())
-            self._running.append(admitted[-1])
+    def admit(self, may_run: Callable[[Sequence], bool]) -> list[Sequence]:
+        """Move sequences from the queue to those that run; return them.
+
+        Args:
+            may_run: whether a sequence can start now; one that cannot keeps its place, and lets others pass.
+        """
+        admitted: list[Sequence] = []
+        for sequence in tuple(self._waiting):
+            if len(self._running) >= self._max_running:
+                break
+            if may_run(sequence):
+                self._waiting.remove(sequence)
+                self._running.append(sequence)
+                admitted.append(sequence)
         return admitted
 
-    def plan(self) -> list[Chunk]:
-        """Return the next step of the running sequences; empty when none runs."""
-        budget = self._max_prefill_tokens
-        chunks = []
-        for sequence in self._running:
-            if sequence.num_output_tokens:
-                chunks.append(Chunk(sequence, sequence.num_uncomputed))
-            elif budget:
-                num_tokens = min(budget, sequence.num_next)
-                budget -= num_tokens
-                chunks.append(Chunk(sequence, num_tokens))
-        return chunks
+    def plan(self, max_prefill_tokens: int) -> list[Chunk]:
+        """Return the next step of the running sequences; empty when none runs.
+
+        Args:
+            max_prefill_tokens: prompt tokens in the step, at most.
+        """
+        prefilling = [sequence for sequence in self._running if not sequence.is_decoding]
+        sizes = _share(prefilling, max_prefill_tokens)
+        return [
+            Chunk(sequence, 1 if sequence.is_decoding else sizes[sequence])
+            for sequence in self._running
+            if sequence.is_decoding or sizes[sequence]
+        ]
+
+
+def _share(prefilling: list[Sequence], budget: int) -> dict[Sequence, int]:
+    """Return how many prompt tokens of each sequence fit into the budget."""
+    sizes = dict.fromkeys(prefilling, 0)
+    if prefilling:
+        sizes[prefilling[0]] = min(prefilling[0].num_next, max(1, budget // _OLDEST_SHARE))
+    left = budget - sum(sizes.values())
+    for sequence in sorted(prefilling, key=lambda sequence: sequence.num_next):
+        more = min(left, sequence.num_next - sizes[sequence])
+        sizes[sequence] += more
+        left -= more
+    return sizes

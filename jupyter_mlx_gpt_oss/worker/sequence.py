@@ -4,6 +4,9 @@ from collections.abc import Sequence as Tokens
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest
 from jupyter_mlx_gpt_oss.worker.kv_span import Snapshot
 
@@ -16,7 +19,7 @@ class Sequence:
     max_tokens: int
     """The request's, or what the context leaves."""
     caches: list[Any] = field(default_factory=list)
-    """One cache of mlx-lm for each layer, empty until the first step; they hold num_computed tokens."""
+    """One cache of mlx-lm for each layer, empty until the sequence runs; they hold num_computed tokens."""
     num_computed: int = 0
     num_cached_tokens: int = 0
     """Prompt tokens that were found in the prefix cache and did not have to be computed."""
@@ -26,9 +29,11 @@ class Sequence:
     """Taken so far, by position."""
     token_ids: list[int] = field(init=False)
     """Prompt, then output."""
+    prompt_ids: npt.NDArray[np.int32] = field(init=False)
 
     def __post_init__(self) -> None:
-        self.token_ids = list(self.request.prompt_token_ids)
+        self.token_ids = [*self.request.prompt_token_ids, *self.request.output_token_ids]
+        self.prompt_ids = np.asarray(self.request.prompt_token_ids, dtype=np.int32)
 
     @property
     def num_prompt_tokens(self) -> int:
@@ -44,6 +49,11 @@ class Sequence:
     def num_uncomputed(self) -> int:
         """Tokens whose keys and values are still to be computed; 1 while decoding."""
         return len(self.token_ids) - self.num_computed
+
+    @property
+    def is_decoding(self) -> bool:
+        """Whether all but the last sampled token is computed."""
+        return self.num_uncomputed == 1 and self.num_output_tokens > 0
 
     @property
     def num_next(self) -> int:

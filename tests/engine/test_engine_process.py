@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -28,6 +29,7 @@ from jupyter_mlx_gpt_oss.errors import (
     ModelLoadError,
     QueueFullError,
 )
+from tests.support.processes import engine_workers
 
 Run = Callable[[EngineProcess], Awaitable[None]]
 
@@ -89,12 +91,15 @@ def _with_own_engine(runner: asyncio.Runner, run: Run, config: EngineConfig) -> 
     assert _workers() == before
 
 
+async def _kill_at_each_token(outputs: AsyncIterator[Progress | TokenOutput]) -> None:
+    async for output in outputs:
+        if isinstance(output, TokenOutput):
+            for worker in _workers():
+                worker.kill()
+
+
 def _workers() -> list[psutil.Process]:
-    return [
-        child
-        for child in psutil.Process().children(recursive=True)
-        if "jupyter_mlx_gpt_oss.worker" in child.cmdline()
-    ]
+    return engine_workers(psutil.Process())
 
 
 def test_nothing_is_started_before_the_first_request() -> None:
@@ -221,19 +226,67 @@ def test_token_ids_outside_the_vocabulary_are_refused(runner: asyncio.Runner, en
     runner.run(run())
 
 
-def test_a_killed_worker_ends_open_requests_and_the_next_one_is_served(
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_a_killed_worker_is_replaced_and_no_token_is_lost_or_doubled(
+    runner: asyncio.Runner, engine: EngineProcess, temperature: float
+) -> None:
+    sampling = SamplingParams(temperature=temperature, seed=3, frequency_penalty=0.5)
+
+    async def run() -> None:
+        expected = await _tokens(engine, _request("whole", max_tokens=60, sampling=sampling))
+        before = engine.status().num_restarts
+        token_ids: list[int] = []
+        async for output in engine.generate(_request("cut", max_tokens=60, sampling=sampling)):
+            if isinstance(output, TokenOutput):
+                token_ids += output.token_ids
+                if len(token_ids) == 5:
+                    _workers()[0].kill()
+        assert (token_ids, output) == (expected[0], output)
+        assert isinstance(output, TokenOutput)
+        assert output.finish_reason is expected[1]
+        assert engine.status().num_restarts == before + 1
+
+    runner.run(run())
+
+
+def test_a_request_whose_worker_dies_each_time_is_given_up_and_the_next_is_served(
     runner: asyncio.Runner, engine: EngineProcess
 ) -> None:
     async def run() -> None:
-        expected = await _tokens(engine, _request("before"))
-        outputs = engine.generate(_request("during", max_tokens=100_000))
-        while not isinstance(await anext(outputs), TokenOutput):
-            pass
-        _workers()[0].kill()
         with pytest.raises(EngineDeadError, match="ended unexpectedly"):
-            [output async for output in outputs]
+            await _kill_at_each_token(engine.generate(_request("poison", max_tokens=100_000)))
+        assert len((await _tokens(engine, _request("next")))[0]) == 20
+
+    runner.run(run())
+
+
+def test_without_requests_the_model_is_unloaded_after_a_while(
+    runner: asyncio.Runner, tiny_checkpoint: Path
+) -> None:
+    config = EngineConfig(model=str(tiny_checkpoint), idle_unload_seconds=0.2)
+    before = _workers()
+
+    async def run(engine: EngineProcess) -> None:
+        await _tokens(engine, _request())
+        own = [worker for worker in _workers() if worker not in before]
+        await asyncio.to_thread(psutil.wait_procs, own, 20)
+        assert _workers() == before
         assert engine.status().state is EngineState.UNLOADED
-        assert await _tokens(engine, _request("after")) == expected
+
+    _with_own_engine(runner, run, config)
+
+
+def test_log_probabilities_come_to_those_who_ask(runner: asyncio.Runner, engine: EngineProcess) -> None:
+    async def run() -> None:
+        request = replace(_request(max_tokens=3), num_logprobs=2)
+        outputs = [output async for output in engine.generate(request) if isinstance(output, TokenOutput)]
+        for output in outputs:
+            [report] = output.logprobs
+            likeliest, logprob = report.top[0]
+            assert likeliest == output.token_ids[0]
+            assert logprob == pytest.approx(report.logprob, abs=1e-6)
+        plain = [output async for output in engine.generate(_request()) if isinstance(output, TokenOutput)]
+        assert all(output.logprobs == () for output in plain)
 
     runner.run(run())
 
@@ -246,9 +299,8 @@ def test_a_worker_that_falls_silent_is_replaced(runner: asyncio.Runner, tiny_che
         await engine.load()
         worker = next(worker for worker in _workers() if worker not in before)
         worker.send_signal(signal.SIGSTOP)
-        with pytest.raises(EngineDeadError):
-            await _tokens(engine, _request())
         assert len((await _tokens(engine, _request()))[0]) == 20
+        assert engine.status().num_restarts == 1
 
     _with_own_engine(runner, run, config)
 

@@ -12,6 +12,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Loaded,
     LoadFailed,
     LoadProgress,
+    Precompute,
     Report,
     RequestFailed,
     RequestOutput,
@@ -42,7 +43,9 @@ REQUEST = GenerationRequest(
 )
 
 
-@pytest.mark.parametrize("command", [Start(EngineConfig()), Generate(REQUEST), Abort("a")])
+@pytest.mark.parametrize(
+    "command", [Start(EngineConfig()), Generate(REQUEST), Abort("a"), Precompute((1, 2))]
+)
 def test_a_command_comes_out_as_it_went_in(command: Command) -> None:
     line = encode(command)
     assert line.endswith(b"\n")
@@ -58,7 +61,12 @@ def test_a_command_comes_out_as_it_went_in(command: Command) -> None:
         LoadFailed("out_of_memory", "line\nline"),
         RequestFailed("a", "generation_failed", "no"),
         StepDone(
-            (RequestOutput("a", (1, 2), FinishReason.STOP, 7),), num_running=1, num_waiting=0, memory_bytes=3
+            (RequestOutput("a", (1, 2), FinishReason.STOP, 7),),
+            num_running=1,
+            num_waiting=0,
+            memory_bytes=3,
+            prefix_cache_bytes=2,
+            step_seconds=0.1,
         ),
     ],
 )

@@ -14,6 +14,8 @@ from typing import Any
 
 import psutil
 
+from tests.support.processes import engine_workers
+
 TOKEN = "e2e-token"  # the server's own, for this machine and this test
 _START_SECONDS = 90.0
 
@@ -46,8 +48,7 @@ class JupyterProcess:
 
     def workers(self) -> list[psutil.Process]:
         """The engine processes below it."""
-        children = psutil.Process(self.process.pid).children(recursive=True)
-        return [child for child in children if "jupyter_mlx_gpt_oss.worker" in child.cmdline()]
+        return engine_workers(psutil.Process(self.process.pid))
 
 
 @contextmanager

@@ -11,12 +11,13 @@ from mlx_lm.utils import load_model
 
 from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.frames import Abort, Generate, Report, RequestFailed, StepDone
+from jupyter_mlx_gpt_oss.engine.frames import Abort, Generate, Precompute, Report, RequestFailed, StepDone
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop
 from jupyter_mlx_gpt_oss.worker.head import FullHead
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
+from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
@@ -170,14 +171,17 @@ class _Caller:
         )
         self.tokens: dict[str, list[int]] = {}
         self.cached: dict[str, int] = {}
+        self.failed: dict[str, str] = {}
         self.loop = EngineLoop(LoadedModel(model, FullHead(model), info), config, self._take)
 
     def _take(self, report: Report) -> None:
-        assert not isinstance(report, RequestFailed), report
+        if isinstance(report, RequestFailed):
+            self.failed[report.request_id] = report.code
         if isinstance(report, StepDone):
             for output in report.outputs:
                 self.tokens.setdefault(output.request_id, []).extend(output.token_ids)
-                self.cached[output.request_id] = output.num_cached_tokens
+                if output.token_ids:
+                    self.cached[output.request_id] = output.num_cached_tokens
 
     def add(self, name: str, prompt: list[int], max_tokens: int, boundaries: tuple[int, ...] = ()) -> None:
         request = GenerationRequest(
@@ -210,6 +214,77 @@ def test_a_conversation_computes_every_token_once(model: Any) -> None:
         history += caller.tokens[f"t{turn}"]
 
 
+def test_the_same_prompt_again_computes_one_token(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    prompt = _tokens(150, seed=1)
+    for name in ("first", "again"):
+        caller.add(name, prompt, 5)
+        caller.run()
+    assert caller.cached == {"first": 0, "again": 149}
+    assert caller.tokens["again"] == caller.tokens["first"]
+
+
+def test_answers_to_one_prompt_share_one_prefill(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
+    prompt = _tokens(150, seed=1)
+    for index in range(4):
+        caller.add(f"n{index}", prompt, 5)
+    caller.run()
+    assert sorted(caller.cached.values()) == [0, 149, 149, 149]
+    assert len({tuple(tokens) for tokens in caller.tokens.values()}) == 1
+
+
+def test_a_prompt_read_ahead_is_there_when_it_is_asked_for(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
+    prompt = _tokens(150, seed=1)
+    caller.loop.take(Precompute(tuple(prompt)))
+    caller.run()
+    caller.add("asked", [*prompt, 5], 3)
+    caller.run()
+    assert caller.cached["asked"] >= 149
+
+
+def test_a_request_drops_what_is_read_ahead(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
+    caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
+    caller.loop.step()
+    caller.add("asked", _tokens(5, seed=2), 1)
+    caller.loop.step()
+    assert caller.loop.is_idle
+    assert len(caller.tokens["asked"]) == 1
+
+
+def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
+    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    prompts = {name: _tokens(40, seed=seed) for seed, name in enumerate(("a", "b", "c"))}
+    for name, prompt in prompts.items():
+        caller.add(name, prompt, 8)
+    caller.loop.step()
+    caller.loop.step()
+    [culprit] = [each for each in caller.loop._scheduler.running if each.request.request_id == "b"]
+    culprit.caches = culprit.caches[:1]  # a fault inside the forward pass, behind the first layer
+    culprit.token_ids[-1] = 0
+    begin = caller.loop._caches.begin
+    caller.loop._caches.begin = (  # type: ignore[method-assign]  # and one that a new beginning does not cure
+        lambda sequence: None if sequence is culprit else begin(sequence)
+    )
+    caller.run()
+    assert caller.failed == {"b": "generation_failed"}
+    for name in ("a", "c"):
+        steps = generate_step(mx.array(prompts[name]), model, max_tokens=8)
+        assert caller.tokens[name] == [int(token) for token, _ in steps]
+
+
+def test_a_prompt_that_does_not_fit_into_memory_is_refused_with_both_numbers(model: Any) -> None:
+    caller = _Caller(model, EngineConfig())
+    caller.loop._memory = MemoryBudget(prefix_cache_bytes=0, running_bytes=100_000, bytes_per_token=2048)
+    caller.add("large", _tokens(60, seed=1), 3)
+    assert caller.failed == {"large": "out_of_memory"}
+    caller.add("small", _tokens(40, seed=1), 3)
+    caller.run()
+    assert len(caller.tokens["small"]) == 3
+
+
 def test_fuzzed_schedules_with_branches_aborts_and_evictions_give_the_tokens_of_a_cold_model(
     model: Any,
 ) -> None:
@@ -231,6 +306,7 @@ def test_fuzzed_schedules_with_branches_aborts_and_evictions_give_the_tokens_of_
             caller.loop.take(Abort(name))
     caller.run()
     assert sum(caller.cached.values()) > 500
+    assert caller.failed == {}
     for name, tokens in caller.tokens.items():
         steps = generate_step(mx.array(prompts[name]), model, max_tokens=len(tokens))
         assert tokens == [int(token) for token, _ in steps]

@@ -1,6 +1,7 @@
 """Each row of a batch is drawn by its own parameters."""
 
 from collections import Counter
+from dataclasses import replace
 
 import mlx.core as mx
 import numpy as np
@@ -19,7 +20,9 @@ def _row(
     output: tuple[int, ...] = (),
     recent: tuple[int, ...] = (),
 ) -> SamplingRow:
-    return SamplingRow(sampling=sampling, seed=seed, output_token_ids=output, recent_token_ids=recent)
+    return SamplingRow(
+        sampling=replace(sampling, seed=seed), output_token_ids=output, recent_token_ids=recent
+    )
 
 
 def _draw(rows: list[SamplingRow], logits: list[float] | None = None) -> list[int]:

@@ -1,0 +1,46 @@
+"""One open request on the server's side: what its iterator reads, and what a new process would need to go on."""
+
+import asyncio
+from dataclasses import dataclass, field, replace
+
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, TokenOutput
+from jupyter_mlx_gpt_oss.errors import GptOssError
+
+_MAX_RESUMES = 2  # a request that brings the process down each time must not do so for ever
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """Owned by the engine that made it; its request has a seed, so that a resumed answer is the same answer."""
+
+    request: GenerationRequest
+    start_seconds: float
+    is_sent: bool = False
+    """Whether the worker has it."""
+    _news: asyncio.Queue[Progress | TokenOutput | GptOssError] = field(default_factory=asyncio.Queue)
+    _emitted: list[int] = field(default_factory=list)
+    _num_resumes: int = 0
+
+    def tell(self, news: Progress | TokenOutput | GptOssError) -> None:
+        """Add to what the iterator reads."""
+        if isinstance(news, TokenOutput):
+            self._emitted += news.token_ids
+        self._news.put_nowait(news)
+
+    async def next(self) -> Progress | TokenOutput:
+        """Return the next item.
+
+        Raises:
+            GptOssError: the request failed.
+        """
+        news = await self._news.get()
+        if isinstance(news, GptOssError):
+            raise news
+        return news
+
+    def resume(self) -> bool:
+        """Make the request one that goes on behind what was emitted; False if it was resumed too often."""
+        self._num_resumes += 1
+        self.is_sent = False
+        self.request = replace(self.request, output_token_ids=tuple(self._emitted))
+        return self._num_resumes <= _MAX_RESUMES

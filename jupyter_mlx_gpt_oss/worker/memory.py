@@ -1,0 +1,68 @@
+"""The memory that is free once the weights are loaded, shared out between running sequences and the prefix cache."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import mlx.core as mx
+import psutil
+
+from jupyter_mlx_gpt_oss.worker.sequence import Sequence
+
+_PREFIX_CACHE_SHARE = 4  # one part of so many
+_OUTPUT_TOKENS = (
+    2_048  # of an answer, as far as it is projected; most end sooner, and few are asked for a limit
+)
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryBudget:
+    """What keys and values may take. Bytes."""
+
+    prefix_cache_bytes: int
+    running_bytes: int
+    """Of all running sequences together."""
+    bytes_per_token: int
+    """Of the full-attention layers; the sliding layers' share does not grow."""
+
+    @classmethod
+    def measure(cls, model: Any, prefix_cache_bytes: int | None) -> "MemoryBudget":
+        """Share out what is free now.
+
+        Args:
+            model: mlx-lm's gpt_oss Model, loaded.
+            prefix_cache_bytes: as configured; None: a quarter of what is free.
+        """
+        free = _free_bytes()
+        kept = free // _PREFIX_CACHE_SHARE if prefix_cache_bytes is None else prefix_cache_bytes
+        arguments = model.args
+        num_full = model.model.layer_types.count("full_attention")
+        entry_bytes = model.model.norm.weight.itemsize
+        per_token = 2 * num_full * arguments.num_key_value_heads * arguments.head_dim * entry_bytes
+        return cls(min(kept, free), max(0, free - kept), per_token)
+
+    def fits(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
+        """Whether a sequence can run beside others; alone, whether its prompt can run at all."""
+        others = sum(self._projected(other) for other in running)
+        needed = self._projected(sequence) if others else len(sequence.token_ids) * self.bytes_per_token
+        return others + needed <= self.running_bytes
+
+    def refusal(self, sequence: Sequence) -> str:
+        """Say, with both numbers, why a sequence cannot run."""
+        needed = len(sequence.token_ids) * self.bytes_per_token
+        return (
+            f"The prompt needs {needed / 1e9:.1f} GB for its keys and values, and {self.running_bytes / 1e9:.1f} GB are "
+            "left beside the model. Shorten the messages, or close other programs."
+        )
+
+    def _projected(self, sequence: Sequence) -> int:
+        num_tokens = sequence.num_prompt_tokens + min(sequence.max_tokens, _OUTPUT_TOKENS)
+        return max(num_tokens, len(sequence.token_ids)) * self.bytes_per_token
+
+
+def _free_bytes() -> int:
+    if mx.default_device() == mx.gpu:
+        working_set = int(mx.device_info().get("max_recommended_working_set_size", 0))
+        if working_set:
+            return max(0, working_set - mx.get_active_memory())
+    return psutil.virtual_memory().available

@@ -1,0 +1,46 @@
+"""Times of past steps to the number of prompt tokens that the next step may compute.
+
+While answers are being written, a prompt is read in chunks so small that no answer waits longer than a bound for its
+next token; when nobody waits, in chunks as large as pays. Measured on the machine it runs on, never assumed.
+"""
+
+_FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
+_LEAST_TOKENS = 8
+_MEMORY = 4  # steps over which a measurement fades
+
+
+class Pace:
+    """Seconds of decode steps and of prompt tokens.
+
+    Args:
+        max_tokens: of one chunk, however fast the machine is.
+        max_gap_seconds: between the tokens of a running answer.
+        max_step_seconds: of a step when no answer is being written; bounds how late an abort or a new request is seen.
+    """
+
+    def __init__(self, *, max_tokens: int, max_gap_seconds: float, max_step_seconds: float = 1.0) -> None:
+        self._max_tokens = max_tokens
+        self._max_gap_seconds = max_gap_seconds
+        self._max_step_seconds = max_step_seconds
+        self._decode_seconds = 0.0
+        self._token_seconds: float | None = None
+
+    def note(self, *, num_prefill_tokens: int, num_decoding: int, seconds: float) -> None:
+        """Learn from a step."""
+        if not num_prefill_tokens:
+            self._decode_seconds += (seconds - self._decode_seconds) / _MEMORY
+            return
+        decode_seconds = min(self._decode_seconds, seconds) if num_decoding else 0.0
+        measured = (seconds - decode_seconds) / num_prefill_tokens
+        known = self._token_seconds
+        # A first measurement, and a slower one, count at once; a faster one may be luck.
+        is_slower = known is None or measured > known
+        self._token_seconds = measured if is_slower or known is None else known + (measured - known) / _MEMORY
+
+    def prefill_tokens(self, num_decoding: int) -> int:
+        """Return how many prompt tokens the next step may compute beside the sequences that decode."""
+        if self._token_seconds is None:
+            return min(_FIRST_TOKENS, self._max_tokens)
+        seconds = self._max_gap_seconds - self._decode_seconds if num_decoding else self._max_step_seconds
+        affordable = int(seconds / max(self._token_seconds, 1e-9))
+        return min(self._max_tokens, max(_LEAST_TOKENS, affordable))
