@@ -19,6 +19,8 @@ class EngineConfig:
     """Prompt tokens computed in one step, at the most."""
     max_token_gap_seconds: float = 0.25
     """While answers are being written, a step reads so few prompt tokens that none waits longer for its next token."""
+    prompt_lookup_tokens: int = 6
+    """Tokens guessed and checked in one step for an answer written alone, where it repeats what was said before; 0: none."""
     prefix_cache_bytes: int | None = None
     """Keys and values kept of earlier prompts and answers; 0: none; None: a quarter of the memory that is free."""
     idle_unload_seconds: float = 0.0

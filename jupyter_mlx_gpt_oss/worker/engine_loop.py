@@ -28,6 +28,7 @@ from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward
 from jupyter_mlx_gpt_oss.worker.pace import Pace
+from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
 from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
@@ -54,6 +55,7 @@ class EngineLoop:
         self._pace = Pace(max_tokens=config.max_prefill_tokens, max_gap_seconds=config.max_token_gap_seconds)
         self._memory = MemoryBudget.measure(loaded.model, config.prefix_cache_bytes)
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
+        self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
         self._ahead: Sequence | None = None
 
     @property
@@ -87,8 +89,13 @@ class EngineLoop:
             self._caches.begin(sequence)
         num_decoding = self._scheduler.num_decoding
         chunks = self._scheduler.plan(self._pace.prefill_tokens(num_decoding))
+        if len(chunks) == num_decoding == 1 and (draft := self._prompt_lookup.draft(chunks[0].sequence)):
+            self._step_with_draft(chunks[0], draft, start)
+            return
         outputs = self._compute_safely(chunks)
         seconds = time.perf_counter() - start
+        if len(chunks) == num_decoding == 1:
+            self._prompt_lookup.note_plain(seconds)
         num_prefill_tokens = sum(chunk.num_tokens for chunk in chunks) - num_decoding
         self._pace.note(num_prefill_tokens=num_prefill_tokens, num_decoding=num_decoding, seconds=seconds)
         self._report(outputs, seconds)
@@ -158,10 +165,49 @@ class EngineLoop:
             self._caches.book(chunk)
         return [self._hand_out(chunk.sequence, sampled) for chunk in chunks]
 
+    def _step_with_draft(self, chunk: Chunk, draft: list[int], start: float) -> None:
+        """Compute one step of a sequence that decodes alone, and check a guess of its next tokens in it."""
+        sequence = chunk.sequence
+        try:
+            tokens = self._check_draft(sequence, draft)
+        except Exception as error:  # noqa: BLE001  the worker's border
+            self._fail(sequence, error)
+            return
+        finish_reason = None
+        for num_taken, token in enumerate(tokens, 1):
+            finish_reason = sequence.append(token)
+            if finish_reason is not None:
+                tokens = tokens[:num_taken]
+                break
+        # The last token was sampled, not computed; what was computed behind it is taken back.
+        self._caches.rewind(sequence, len(draft) + 1 - len(tokens))
+        sequence.num_computed += len(tokens)
+        request_id = sequence.request.request_id
+        if finish_reason is not None:
+            self._remove(request_id)
+        seconds = time.perf_counter() - start
+        self._prompt_lookup.note_draft(len(tokens), seconds)
+        output = RequestOutput(request_id, tuple(tokens), finish_reason, sequence.num_cached_tokens)
+        self._report([output], seconds)
+
+    def _check_draft(self, sequence: Sequence, draft: list[int]) -> list[int]:
+        """Return the drafted tokens that are sampled anyway, and the token behind them."""
+        num_outputs = len(draft) + 1
+        row = Row([sequence.token_ids[-1], *draft], sequence.caches, num_outputs)
+        hidden = forward(self._loaded.model, [row])
+        prompt = sequence.request.prompt_token_ids
+        logits = self._loaded.head(hidden, [prompt] * num_outputs)
+        rows = [_sampling_row(sequence, draft[:count]) for count in range(num_outputs)]
+        sampled: Any = sample(logits, rows).tolist()
+        num_right = 0
+        while num_right < len(draft) and sampled[num_right] == draft[num_right]:
+            num_right += 1
+        return list(sampled[: num_right + 1])
+
     def _sample(self, hidden: mx.array, sequences: list[Sequence]) -> _Sampled:
         logits = self._loaded.head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
         wanted = [sequence.request.num_logprobs for sequence in sequences]
-        tokens: Any = sample(logits, [_sampling_row(sequence) for sequence in sequences]).tolist()
+        tokens: Any = sample(logits, [_sampling_row(sequence, []) for sequence in sequences]).tolist()
         logprobs = token_logprobs(logits, tokens, wanted)
         return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
 
@@ -227,11 +273,17 @@ class EngineLoop:
         )
 
 
-def _sampling_row(sequence: Sequence) -> SamplingRow:
+def _sampling_row(sequence: Sequence, draft: list[int]) -> SamplingRow:
+    """Return what a sequence's next token is drawn by, behind a draft where there is one."""
     sampling = sequence.request.sampling
-    recent = sequence.token_ids[-sampling.repetition_context_size :]
+    counts_tokens = sampling.presence_penalty or sampling.frequency_penalty
+    is_repetition_penalised = sampling.repetition_penalty != 1.0
+    recent = (
+        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if is_repetition_penalised else []
+    )
     return SamplingRow(
         sampling=sampling,
-        output_token_ids=sequence.output_token_ids,
-        recent_token_ids=recent if sampling.repetition_penalty != 1.0 else (),
+        position=sequence.num_output_tokens + len(draft),
+        output_token_ids=[*sequence.output_token_ids, *draft] if counts_tokens else (),
+        recent_token_ids=recent,
     )

@@ -93,6 +93,17 @@ def take_snapshot(caches: Sequence[Any], kinds: LayerKinds, position: int) -> Sn
     return Snapshot(_contiguous(known)) if len(known) == len(layers) else None
 
 
+def rewind(caches: Sequence[Any], kinds: LayerKinds, num_tokens: int) -> None:
+    """Take back the last tokens of the chunk that was just computed, which had more than those."""
+    for index in kinds.full:
+        caches[index].trim(num_tokens)
+    for index in kinds.sliding:  # right behind a chunk a ring is in order, its newest token last
+        ring = caches[index]
+        ring.keys, ring.values = _slice((ring.keys, ring.values), 0, ring.keys.shape[2] - num_tokens)
+        ring.offset -= num_tokens
+        ring._idx = ring.keys.shape[2]  # noqa: SLF001
+
+
 def restore(
     caches: list[Any], kinds: LayerKinds, spans: Sequence[Span], snapshot: Snapshot, position: int
 ) -> list[Any]:

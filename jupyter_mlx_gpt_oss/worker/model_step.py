@@ -1,4 +1,4 @@
-"""One forward pass over a ragged batch: chunks of sequences to the hidden row that each samples from.
+"""One forward pass over a ragged batch: chunks of sequences to the hidden rows that they sample from.
 
 Every dense operation runs on one flattened token axis, attention alone runs for each sequence, on that sequence's own
 caches. So decode rows and prefill chunks share a pass, nothing is padded, and a sequence can join, leave or fail
@@ -20,6 +20,8 @@ class Row:
 
     token_ids: Sequence[int]
     caches: list[Any]
+    num_outputs: int = 1
+    """How many of the last tokens are asked what follows them."""
 
 
 def make_caches(model: Any) -> list[Any]:
@@ -36,7 +38,7 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
         rows: at least one, each with at least one token.
 
     Returns:
-        (len(rows), H): the normalised hidden state of the last token of each row. Lazy.
+        (B, H): the normalised hidden states of the last num_outputs tokens of each row. Lazy.
     """
     body = model.model
     ends = _ends(rows)
@@ -59,7 +61,10 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
         )
         hidden = hidden + attended
         hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden)[None])[0]
-    last = hidden if len(ends) == hidden.shape[0] else hidden[mx.array([end - 1 for end in ends])]
+    outputs = [
+        end - back for row, end in zip(rows, ends, strict=True) for back in range(row.num_outputs, 0, -1)
+    ]
+    last = hidden if len(outputs) == hidden.shape[0] else hidden[mx.array(outputs)]
     normed: mx.array = body.norm(last)
     return normed
 

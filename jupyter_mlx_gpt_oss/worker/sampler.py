@@ -23,10 +23,12 @@ class SamplingRow:
     """What one row of the batch samples by."""
 
     sampling: SamplingParams
-    output_token_ids: Sequence[int]
-    """What was generated so far; its length is the position."""
-    recent_token_ids: Sequence[int]
-    """The last repetition_context_size tokens, prompt included; empty where the penalty is off."""
+    position: int
+    """Tokens generated so far."""
+    output_token_ids: Sequence[int] = ()
+    """Them; needed for presence and frequency penalties alone."""
+    recent_token_ids: Sequence[int] = ()
+    """The last repetition_context_size tokens, prompt included; needed for the repetition penalty alone."""
 
 
 def sample(logits: Logits, rows: Sequence[SamplingRow]) -> mx.array:
@@ -75,9 +77,7 @@ def _keep_likely(scaled: mx.array, rows: Sequence[SamplingRow]) -> mx.array:
 
 def _gumbel(ids: mx.array, rows: Sequence[SamplingRow]) -> mx.array:
     """(B, C) Gumbel noise, a hash of each row's seed and position and of the candidate's id."""
-    keys = np.array(
-        [_keys(row.sampling.seed or 0, len(row.output_token_ids)) for row in rows], dtype=np.uint32
-    )
+    keys = np.array([_keys(row.sampling.seed or 0, row.position) for row in rows], dtype=np.uint32)
     bits = _mix(ids[None] * 0x9E3779B1 + mx.array(keys[:, :1]))
     bits = _mix(bits + mx.array(keys[:, 1:]))
     uniform = (bits.astype(mx.float32) + 0.5) * 2.0**-32

@@ -6,7 +6,7 @@ Owned by the worker's main thread.
 from typing import Any
 
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
-from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
+from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, rewind, take_snapshot
 from jupyter_mlx_gpt_oss.worker.model_step import make_caches
 from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache, num_shared
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk
@@ -53,6 +53,11 @@ class SequenceCaches:
                 sequence.snapshots[position] = snapshot
         if end == sequence.num_prompt_tokens:
             self.prefix_cache.keep(sequence.token_ids[:end], sequence.caches, sequence.snapshots)
+
+    def rewind(self, sequence: Sequence, num_tokens: int) -> None:
+        """Take back the last tokens of the chunk that was just computed and is not booked yet."""
+        if num_tokens:
+            rewind(sequence.caches, self._kinds, num_tokens)
 
     def keep(self, sequence: Sequence) -> None:
         """Keep what was computed of a sequence that ends; its last token, the stop token, was not."""

@@ -9,20 +9,14 @@ import pytest
 from mlx_lm.generate import generate_step
 from mlx_lm.utils import load_model
 
-from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.frames import Abort, Generate, Precompute, Report, RequestFailed, StepDone
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
-from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
-from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop
-from jupyter_mlx_gpt_oss.worker.head import FullHead
+from jupyter_mlx_gpt_oss.engine.frames import Abort, Precompute
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
-from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
+from tests.support.loop_caller import VOCABULARY, Caller
 
-VOCABULARY = 1024
 REPLAY_TOKENS = 254  # 127 for each of the two sliding layers
 TOLERANCE = 1e-4
 
@@ -156,51 +150,8 @@ def test_no_bytes_keep_nothing(model: Any, kinds: LayerKinds) -> None:
     assert cache.resume(_tokens(60, seed=0)).num_tokens == 0
 
 
-class _Caller:
-    """Plays requests through an engine loop and collects what comes back."""
-
-    def __init__(self, model: Any, config: EngineConfig) -> None:
-        info = ModelInfo(
-            name="tiny",
-            context_length=4096,
-            quantization=None,
-            vocabulary_size=VOCABULARY,
-            is_demo=False,
-            weight_bytes=0,
-            device="cpu",
-        )
-        self.tokens: dict[str, list[int]] = {}
-        self.cached: dict[str, int] = {}
-        self.failed: dict[str, str] = {}
-        self.loop = EngineLoop(LoadedModel(model, FullHead(model), info), config, self._take)
-
-    def _take(self, report: Report) -> None:
-        if isinstance(report, RequestFailed):
-            self.failed[report.request_id] = report.code
-        if isinstance(report, StepDone):
-            for output in report.outputs:
-                self.tokens.setdefault(output.request_id, []).extend(output.token_ids)
-                if output.token_ids:
-                    self.cached[output.request_id] = output.num_cached_tokens
-
-    def add(self, name: str, prompt: list[int], max_tokens: int, boundaries: tuple[int, ...] = ()) -> None:
-        request = GenerationRequest(
-            request_id=name,
-            prompt_token_ids=tuple(prompt),
-            max_tokens=max_tokens,
-            stop_token_ids=(),
-            boundaries=boundaries,
-            sampling=SamplingParams(temperature=0.0),
-        )
-        self.loop.take(Generate(request))
-
-    def run(self) -> None:
-        while not self.loop.is_idle:
-            self.loop.step()
-
-
 def test_a_conversation_computes_every_token_once(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
     history = _tokens(150, seed=1)
     for turn in range(5):
         known = len(history)
@@ -215,7 +166,7 @@ def test_a_conversation_computes_every_token_once(model: Any) -> None:
 
 
 def test_the_same_prompt_again_computes_one_token(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
     prompt = _tokens(150, seed=1)
     for name in ("first", "again"):
         caller.add(name, prompt, 5)
@@ -225,7 +176,7 @@ def test_the_same_prompt_again_computes_one_token(model: Any) -> None:
 
 
 def test_answers_to_one_prompt_share_one_prefill(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
     prompt = _tokens(150, seed=1)
     for index in range(4):
         caller.add(f"n{index}", prompt, 5)
@@ -235,7 +186,7 @@ def test_answers_to_one_prompt_share_one_prefill(model: Any) -> None:
 
 
 def test_a_prompt_read_ahead_is_there_when_it_is_asked_for(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
     prompt = _tokens(150, seed=1)
     caller.loop.take(Precompute(tuple(prompt)))
     caller.run()
@@ -245,7 +196,7 @@ def test_a_prompt_read_ahead_is_there_when_it_is_asked_for(model: Any) -> None:
 
 
 def test_a_request_drops_what_is_read_ahead(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
     caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
     caller.loop.step()
     caller.add("asked", _tokens(5, seed=2), 1)
@@ -255,7 +206,7 @@ def test_a_request_drops_what_is_read_ahead(model: Any) -> None:
 
 
 def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
-    caller = _Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
     prompts = {name: _tokens(40, seed=seed) for seed, name in enumerate(("a", "b", "c"))}
     for name, prompt in prompts.items():
         caller.add(name, prompt, 8)
@@ -276,7 +227,7 @@ def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
 
 
 def test_a_prompt_that_does_not_fit_into_memory_is_refused_with_both_numbers(model: Any) -> None:
-    caller = _Caller(model, EngineConfig())
+    caller = Caller(model, EngineConfig())
     caller.loop._memory = MemoryBudget(prefix_cache_bytes=0, running_bytes=100_000, bytes_per_token=2048)
     caller.add("large", _tokens(60, seed=1), 3)
     assert caller.failed == {"large": "out_of_memory"}
@@ -290,7 +241,7 @@ def test_fuzzed_schedules_with_branches_aborts_and_evictions_give_the_tokens_of_
 ) -> None:
     source = random.Random(5)
     config = EngineConfig(prefix_cache_bytes=6_000_000, max_running_requests=3, max_prefill_tokens=64)
-    caller = _Caller(model, config)
+    caller = Caller(model, config)
     prompts: dict[str, list[int]] = {}
     roots = [_tokens(length, seed=length) for length in (40, 127, 300)]
     for number in range(24):

@@ -21,7 +21,10 @@ def _row(
     recent: tuple[int, ...] = (),
 ) -> SamplingRow:
     return SamplingRow(
-        sampling=replace(sampling, seed=seed), output_token_ids=output, recent_token_ids=recent
+        sampling=replace(sampling, seed=seed),
+        position=len(output),
+        output_token_ids=output,
+        recent_token_ids=recent,
     )
 
 
