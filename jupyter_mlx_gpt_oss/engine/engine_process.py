@@ -169,7 +169,8 @@ class EngineProcess:
     def _lose(self, code: int) -> None:
         """Go on after a process that ended by itself: resume what can be resumed in a new one."""
         dead = EngineDeadError(f"The engine process ended unexpectedly (status {code}). Try again.")
-        if self._status.state is EngineState.LOADING:  # it would end the same way again
+        is_first_load = self._status.state is EngineState.LOADING and not self._num_crashes_in_a_row
+        if is_first_load:  # it would end the same way again
             self._forget(
                 EngineDeadError(
                     f"The engine process ended while it loaded the model (status {code}). The memory may be too "

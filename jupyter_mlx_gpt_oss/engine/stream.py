@@ -7,6 +7,7 @@ from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, Toke
 from jupyter_mlx_gpt_oss.errors import GptOssError
 
 _MAX_RESUMES = 2  # a request that brings the process down each time must not do so for ever
+_PROGRESS_TOKENS = 16  # one that has come so far since was not the one at fault
 
 
 @dataclass(slots=True, eq=False)
@@ -39,8 +40,9 @@ class Stream:
         return news
 
     def resume(self) -> bool:
-        """Make the request one that goes on behind what was emitted; False if it was resumed too often."""
-        self._num_resumes += 1
+        """Make the request one that goes on behind what was emitted; False if that was tried too often."""
+        has_progressed = len(self._emitted) - len(self.request.output_token_ids) >= _PROGRESS_TOKENS
+        self._num_resumes = 1 if has_progressed else self._num_resumes + 1
         self.is_sent = False
         self.request = replace(self.request, output_token_ids=tuple(self._emitted))
         return self._num_resumes <= _MAX_RESUMES

@@ -1,0 +1,63 @@
+"""The lessons run from top to bottom in a real kernel, against a real server with the embedded model."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from nbclient import NotebookClient
+
+from tests.support.jupyter_process import JupyterProcess, jupyter_process
+
+NOTEBOOKS = sorted((Path(__file__).parent.parent.parent / "notebooks").glob("*.ipynb"))
+# ipykernel says so where no encryption is set up; the kernel is on this machine.
+pytestmark = pytest.mark.filterwarnings("ignore:.*Kernel is running over TCP without encryption")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
+    with jupyter_process(tmp_path_factory.mktemp("home"), "server", "--port=0") as server:
+        yield server
+
+
+@pytest.fixture
+def kernel_environment(server: JupyterProcess, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a kernel of that server finds."""
+    for name in list(os.environ):
+        if name.startswith(("JPY", "JUPYTER")):
+            monkeypatch.delenv(name)
+    [key_file] = server.home.rglob("api_key")
+    monkeypatch.setenv("JUPYTER_MLX_GPT_OSS_URL", server.openai_url)
+    monkeypatch.setenv("JUPYTER_MLX_GPT_OSS_KEY", key_file.read_text().strip())
+
+
+def _read(notebook: Path) -> Any:
+    return nbformat.read(notebook, as_version=4)  # type: ignore[no-untyped-call]
+
+
+@pytest.mark.usefixtures("kernel_environment")
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
+    notebook = _read(path)
+    client = NotebookClient(
+        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+    )
+    client.execute()
+    errors = [
+        output
+        for cell in notebook.cells
+        for output in cell.get("outputs", [])
+        if output["output_type"] == "error"
+    ]
+    assert errors == []
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_a_lesson_is_stored_as_it_was_run(path: Path) -> None:
+    cells = [cell for cell in _read(path).cells if cell.cell_type == "code"]
+    assert all(cell.execution_count for cell in cells)
+    asked = [cell for cell in cells if cell.source.startswith("%%oss")]
+    assert asked
+    assert all(cell.outputs for cell in asked)
