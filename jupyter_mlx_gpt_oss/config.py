@@ -32,6 +32,12 @@ class GptOssEngine(Configurable):
         help="While answers are being written, a step reads so few prompt tokens that no answer waits longer for its next "
         "token. More: long prompts are read faster. Less: the answers flow more evenly.",
     ).tag(config=True)
+    prompt_lookup_tokens = Integer(
+        6,
+        min=0,
+        help="Tokens guessed and checked in one step for an answer that is written alone, where it repeats what was said "
+        "before. Never changes the answer, and pauses where it does not pay. 0: none.",
+    ).tag(config=True)
     prefix_cache_bytes = Integer(
         None,
         allow_none=True,
@@ -67,6 +73,15 @@ class GptOssServing(Configurable):
     ).tag(config=True)
     max_body_bytes = Integer(
         16 * 1024 * 1024, min=1, help="Bytes of a request's body, at the most; more is answered with 413."
+    ).tag(config=True)
+    turn_memory_max_items = Integer(
+        1024,
+        min=0,
+        help="Turns with tool calls that are kept as the model wrote them, so that the prompt with the calls' results "
+        "goes on from them. 0: none.",
+    ).tag(config=True)
+    turn_memory_max_bytes = Integer(
+        16 * 1024 * 1024, min=0, help="Bytes of all these turns together, at the most."
     ).tag(config=True)
     stop_grace_seconds = Float(
         2.0, min=0.0, help="Seconds that open requests may take to end when the server stops."

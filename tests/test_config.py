@@ -61,6 +61,12 @@ def test_a_serving_config_holds_its_own_limits(values: dict[str, int]) -> None:
         ServingConfig(**values)
 
 
+@pytest.mark.parametrize("values", [{"turn_memory_max_items": -1}, {"turn_memory_max_bytes": -1}])
+def test_a_turn_memory_has_no_negative_size(values: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match="at least 0"):
+        ServingConfig(**values)
+
+
 @pytest.mark.parametrize(("owner", "name"), OPTIONS, ids=lambda part: getattr(part, "__name__", part))
 def test_every_option_has_its_help_and_its_row_in_the_documents(owner: type[Configurable], name: str) -> None:
     trait = owner.class_own_traits()[name]

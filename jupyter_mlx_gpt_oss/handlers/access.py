@@ -4,6 +4,7 @@ Access is Jupyter's own (its token, a JupyterHub token, its cookie), and besides
 these routes and nothing else. A wrong key is 401 on every kind of server.
 """
 
+import hashlib
 import re
 from typing import Any
 
@@ -64,6 +65,16 @@ class AccessHandler(APIHandler):
     def authorizer(self) -> Authorizer:
         """Who says what the caller may do: the scoped key may do everything here."""
         return AllowAllAuthorizer() if self._key_identity else super().authorizer
+
+    @property
+    def owner(self) -> str:
+        """Names the caller, always by the same opaque text: by the key or token that was sent, else by the user.
+
+        Jupyter gives whoever sends a token another user name each time.
+        """
+        token = self.identity_provider.get_token(self)
+        name = f"token {token}" if token else f"user {self.current_user.username}"
+        return hashlib.sha256(name.encode()).hexdigest()
 
     @override
     async def prepare(self, **_kwargs: Any) -> None:

@@ -46,13 +46,16 @@ class ApiHandler(AccessHandler):
     """Base of every route below `gpt-oss/`."""
 
     door: Door
+    route: str
+    _outcome = "ok"
     _task: asyncio.Task[Any] | None = None
     _is_client_gone = False
 
     @override
-    def initialize(self, door: Door) -> None:
-        """Take what the routes work with; Tornado calls this for each request."""
+    def initialize(self, door: Door, route: str) -> None:
+        """Take what the routes work with, and this one's name; Tornado calls this for each request."""
         self.door = door
+        self.route = route
         self.look_at_key(door.api_key)
 
     @cached_property
@@ -109,8 +112,11 @@ class ApiHandler(AccessHandler):
 
     @override
     def on_finish(self) -> None:
-        """Take the request off the open ones."""
+        """Count the request, and take it off the open ones."""
         super().on_finish()
+        if self.request.method != "OPTIONS":
+            outcome = "client_gone" if self._is_client_gone else self._outcome
+            self.door.service.metrics.count_request(self.route, outcome)
         if self._task is not None:
             self.door.open_requests.answered()
 
@@ -133,7 +139,9 @@ class ApiHandler(AccessHandler):
     def error_of_failure(self, status_code: int, **kwargs: Any) -> GptOssError:
         """Return what a failed request is answered with; the arguments are those of `send_error`."""
         exc_info = kwargs.get("exc_info")
-        return error_of(exc_info[1] if exc_info else web.HTTPError(status_code), self.request_id)
+        error = error_of(exc_info[1] if exc_info else web.HTTPError(status_code), self.request_id)
+        self._outcome = error.code
+        return error
 
     @override
     def log_exception(

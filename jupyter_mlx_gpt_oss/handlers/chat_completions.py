@@ -13,7 +13,7 @@ class ChatCompletionsHandler(EventStreamHandler):
     @web.authenticated
     async def post(self) -> None:
         """Stream the answer if the request says so, else send it whole."""
-        chat_completions = await self.door.service.chat_completions()
+        chat_completions = await self.door.service.chat_completions(self.owner)
         request = chat_completions.read(self.read_body())
         if request.stream:
             await self.run(self.write_events(chat_completions.stream(request)))

@@ -7,7 +7,7 @@ from tornado.web import RequestHandler
 from jupyter_mlx_gpt_oss.handlers.base import Door
 from jupyter_mlx_gpt_oss.handlers.chat_completions import ChatCompletionsHandler
 from jupyter_mlx_gpt_oss.handlers.health import HealthHandler
-from jupyter_mlx_gpt_oss.handlers.models import ModelHandler, ModelsHandler
+from jupyter_mlx_gpt_oss.handlers.models import LoadHandler, ModelHandler, ModelsHandler, UnloadHandler
 from jupyter_mlx_gpt_oss.handlers.not_found import NotFoundHandler
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
@@ -16,6 +16,8 @@ _HANDLERS: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"health", HealthHandler),
     (r"v1/models", ModelsHandler),
     (r"v1/models/(.+?)", ModelHandler),
+    (r"v1/load", LoadHandler),
+    (r"v1/unload", UnloadHandler),
     (r"v1/chat/completions", ChatCompletionsHandler),
 )
 
@@ -29,6 +31,8 @@ def routes(door: Door, *, at_root: bool = False) -> list[Route]:
     """
     prefixes = ("/gpt-oss/", "/") if at_root else ("/gpt-oss/",)
     mounted: list[Route] = [
-        (f"{prefix}{path}/?", handler, {"door": door}) for prefix in prefixes for path, handler in _HANDLERS
+        (f"{prefix}{path}/?", handler, {"door": door, "route": path.replace("(.+?)", "{id}")})
+        for prefix in prefixes
+        for path, handler in _HANDLERS
     ]
-    return [*mounted, (r"/gpt-oss(?:/.*)?", NotFoundHandler, {"door": door})]
+    return [*mounted, (r"/gpt-oss(?:/.*)?", NotFoundHandler, {"door": door, "route": "other"})]

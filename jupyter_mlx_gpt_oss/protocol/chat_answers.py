@@ -66,12 +66,33 @@ class Delta(WireModel):
     tool_calls: list[ToolCallDelta] | None = None
 
 
+class TopLogprob(WireModel):
+    """A token, and the natural logarithm of its probability; `bytes` is null for a token that is no text."""
+
+    token: str
+    bytes: list[int] | None
+    logprob: float
+
+
+class ContentLogprob(TopLogprob):
+    """A sampled token of the content, and the most likely ones in its place."""
+
+    top_logprobs: list[TopLogprob]
+
+
+class ChoiceLogprobs(WireModel):
+    """The tokens of the content, in their order."""
+
+    content: list[ContentLogprob]
+    refusal: None
+
+
 class ChunkChoice(WireModel):
     """What a chunk adds to one choice; the last one has the finish reason."""
 
     index: int
     delta: Delta
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason | None
 
 
@@ -118,7 +139,7 @@ class Choice(WireModel):
 
     index: int
     message: Message
-    logprobs: None
+    logprobs: ChoiceLogprobs | None
     finish_reason: FinishReason
 
 

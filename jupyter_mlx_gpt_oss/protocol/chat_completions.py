@@ -13,7 +13,9 @@ from jupyter_mlx_gpt_oss.protocol.field_rules import ACCEPTED_FIELDS, refuse_uns
 from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
 
+MAX_CHOICES = 8
 MAX_STOP_STRINGS = 16
+MAX_TOP_LOGPROBS = 20
 JsonObject = dict[str, Any]
 Penalty = Annotated[float, Field(ge=-2, le=2)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
@@ -90,6 +92,9 @@ class ChatCompletionRequest(_Fields):
         ]
         | None
     ) = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -106,6 +111,8 @@ class ChatCompletionRequest(_Fields):
         refuse_unserved_fields(fields)
         request = validate_fields(cls, {key: fields[key] for key in fields if key not in ACCEPTED_FIELDS})
         _ = request.token_biases  # its keys are checked with all other fields, before anything is generated
+        if request.top_logprobs and not request.logprobs:
+            raise InvalidRequestError("`top_logprobs` needs `logprobs` to be true.", param="top_logprobs")
         return request
 
     @property
@@ -142,6 +149,11 @@ class ChatCompletionRequest(_Fields):
     def choice(self) -> Literal["none", "auto"]:
         """Whether tools may be called; `function_call` is the legacy name."""
         return self.tool_choice or self.function_call or "auto"
+
+    @property
+    def num_logprobs(self) -> int | None:
+        """How many of the most likely tokens to tell in each place; None: no log probabilities at all."""
+        return (self.top_logprobs or 0) if self.logprobs else None
 
     @property
     def token_biases(self) -> dict[int, float]:

@@ -14,7 +14,6 @@ ACCEPTED_FIELDS = frozenset({
     # OpenAI's, with no meaning on a server of one user and one model
     "metadata",
     "modalities",
-    "n",
     "prediction",
     "prompt_cache_key",
     "prompt_cache_options",
@@ -26,9 +25,7 @@ ACCEPTED_FIELDS = frozenset({
     "verbosity",
     # OpenAI's that are refused unless they are off
     "audio",
-    "logprobs",
     "moderation",
-    "top_logprobs",
     "web_search_options",
     # hints of other servers that cannot change an answer here
     "add_generation_prompt",
@@ -45,11 +42,8 @@ ACCEPTED_FIELDS = frozenset({
 
 _OFF_VALUES: Mapping[str, tuple[object, ...]] = {
     "audio": (None,),
-    "logprobs": (None, False),
     "modalities": (None, ["text"]),
     "moderation": (None,),
-    "n": (None, 1),
-    "top_logprobs": (None, 0),
     "web_search_options": (None,),
 }
 _FREE_TOOL_CHOICES = (None, "none", "auto")

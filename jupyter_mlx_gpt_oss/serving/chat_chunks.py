@@ -1,94 +1,82 @@
-"""Harmony events to the chunks of one chat completion. Here alone analysis becomes `reasoning`."""
+"""The items of one answer to what its chunks say. Here alone analysis becomes `reasoning`."""
 
-from collections.abc import Callable, Iterator
-from functools import cached_property
+from collections.abc import Callable, Sequence
 
-from jupyter_mlx_gpt_oss.harmony.events import Event, ReasoningDelta, TextDelta, ToolCallStarted
+from jupyter_mlx_gpt_oss.harmony.events import ReasoningDelta, ToolCallStarted
 from jupyter_mlx_gpt_oss.harmony.events import ToolCallDelta as ArgumentsDelta
 from jupyter_mlx_gpt_oss.protocol.chat_answers import (
-    ChatCompletionChunk,
     ChunkChoice,
     CompletionTokensDetails,
     Delta,
-    FinishReason,
     FunctionDelta,
     PromptTokensDetails,
     ToolCallDelta,
     Usage,
 )
-from jupyter_mlx_gpt_oss.serving.generation import Finished, Started
+from jupyter_mlx_gpt_oss.serving.chat_logprobs import choice_logprobs
+from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Content, Finished, Started
 
 
-class ChunkWriter:
-    """Writes the chunks of one answer, from Started to Finished.
+class ChoiceWriter:
+    """Writes one choice of a stream, from Started to Finished.
 
     Args:
-        make_head: gives a chunk without choices; its id, time, model and fingerprint are those of every chunk.
-            Called once, when the answer starts: by then the model is known.
+        index: of the choice.
         new_id: makes the ids of tool calls.
         is_reasoning_hidden: whether reasoning is left out.
     """
 
-    def __init__(
-        self,
-        make_head: Callable[[], ChatCompletionChunk],
-        *,
-        new_id: Callable[[str], str],
-        is_reasoning_hidden: bool,
-    ) -> None:
-        self._make_head = make_head
+    def __init__(self, index: int, *, new_id: Callable[[str], str], is_reasoning_hidden: bool) -> None:
+        self._index = index
         self._new_id = new_id
         self._is_reasoning_hidden = is_reasoning_hidden
         self._num_calls = 0
 
-    @cached_property
-    def _head(self) -> ChatCompletionChunk:
-        return self._make_head()
+    def write(self, item: AnswerItem) -> ChunkChoice | None:
+        """Return what a chunk says of an item: the role at the start, the finish reason at the end; None: nothing."""
+        match item:
+            case Started():
+                delta = Delta(role="assistant", content="")
+            case Content():
+                delta = Delta(content=item.text)
+            case ReasoningDelta(text) if not self._is_reasoning_hidden:
+                delta = Delta(reasoning=text, reasoning_content=text)
+            case ToolCallStarted() | ArgumentsDelta():
+                delta = Delta(tool_calls=[self._call(item)])
+            case Finished():
+                delta = Delta()
+            case _:
+                return None
+        return ChunkChoice(
+            index=self._index,
+            delta=delta,
+            logprobs=choice_logprobs(item.tokens) if isinstance(item, Content) else None,
+            finish_reason=item.finish_reason if isinstance(item, Finished) else None,
+        )
 
-    def write(self, item: Started | Event | Finished) -> Iterator[ChatCompletionChunk]:
-        """Yield the chunks of an item: the role at the start, at the end the finish reason and then the usage."""
-        if isinstance(item, Started):
-            yield self._chunk(Delta(role="assistant", content=""))
-        elif isinstance(item, Finished):
-            yield self._chunk(Delta(), item.finish_reason)
-            yield self._head.model_copy(update={"usage": usage_of(item)})
-        else:
-            delta = self._delta(item)
-            if delta is not None:
-                yield self._chunk(delta)
-
-    def _delta(self, event: Event) -> Delta | None:
-        if isinstance(event, TextDelta):
-            return Delta(content=event.text)
-        if isinstance(event, ReasoningDelta):
-            return (
-                None
-                if self._is_reasoning_hidden
-                else Delta(reasoning=event.text, reasoning_content=event.text)
-            )
-        if isinstance(event, ToolCallStarted):
-            self._num_calls += 1
-            function = FunctionDelta(name=event.name, arguments="")
-            call_id = self._new_id("call_")
-            return self._call_delta(ToolCallDelta(index=0, id=call_id, type="function", function=function))
-        if isinstance(event, ArgumentsDelta):
-            return self._call_delta(ToolCallDelta(index=0, function=FunctionDelta(arguments=event.arguments)))
-        return None
-
-    def _call_delta(self, call: ToolCallDelta) -> Delta:
-        return Delta(tool_calls=[call.model_copy(update={"index": self._num_calls - 1})])
-
-    def _chunk(self, delta: Delta, finish_reason: FinishReason | None = None) -> ChatCompletionChunk:
-        choice = ChunkChoice(index=0, delta=delta, logprobs=None, finish_reason=finish_reason)
-        return self._head.model_copy(update={"choices": [choice]})
+    def _call(self, item: ToolCallStarted | ArgumentsDelta) -> ToolCallDelta:
+        if isinstance(item, ArgumentsDelta):
+            return ToolCallDelta(index=self._num_calls - 1, function=FunctionDelta(arguments=item.arguments))
+        self._num_calls += 1
+        return ToolCallDelta(
+            index=self._num_calls - 1,
+            id=self._new_id("call_"),
+            type="function",
+            function=FunctionDelta(name=item.name, arguments=""),
+        )
 
 
-def usage_of(finished: Finished) -> Usage:
-    """Return OpenAI's usage of a finished answer."""
+def usage_of(answers: Sequence[Finished]) -> Usage:
+    """Return OpenAI's usage of the finished answers to one prompt, which counts once."""
+    num_prompt_tokens = answers[0].num_prompt_tokens
+    num_completion_tokens = sum(answer.num_completion_tokens for answer in answers)
+    num_reasoning_tokens = sum(answer.num_reasoning_tokens for answer in answers)
+    # One of them computed what the others found in the cache.
+    num_cached_tokens = min(answer.num_cached_tokens for answer in answers)
     return Usage(
-        prompt_tokens=finished.num_prompt_tokens,
-        completion_tokens=finished.num_completion_tokens,
-        total_tokens=finished.num_prompt_tokens + finished.num_completion_tokens,
-        prompt_tokens_details=PromptTokensDetails(cached_tokens=finished.num_cached_tokens),
-        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=finished.num_reasoning_tokens),
+        prompt_tokens=num_prompt_tokens,
+        completion_tokens=num_completion_tokens,
+        total_tokens=num_prompt_tokens + num_completion_tokens,
+        prompt_tokens_details=PromptTokensDetails(cached_tokens=num_cached_tokens),
+        completion_tokens_details=CompletionTokensDetails(reasoning_tokens=num_reasoning_tokens),
     )

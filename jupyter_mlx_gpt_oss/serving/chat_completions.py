@@ -4,24 +4,33 @@ Ids and times are made here, once. Knows no HTTP.
 """
 
 import asyncio
-import datetime as dt
 import hashlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
-from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser, Prompt, render_prompt
-from jupyter_mlx_gpt_oss.protocol.chat_answers import ChatCompletion, ChatCompletionChunk
+from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser, Prompt
+from jupyter_mlx_gpt_oss.protocol.chat_answers import (
+    ChatCompletion,
+    ChatCompletionChunk,
+    ChunkChoice,
+    Message,
+)
 from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
-from jupyter_mlx_gpt_oss.serving.chat_chunks import ChunkWriter
-from jupyter_mlx_gpt_oss.serving.chat_fold import ChatCompletionFold
-from jupyter_mlx_gpt_oss.serving.generation import Generation
+from jupyter_mlx_gpt_oss.serving.background import Background
+from jupyter_mlx_gpt_oss.serving.chat_chunks import ChoiceWriter, usage_of
+from jupyter_mlx_gpt_oss.serving.chat_fold import ChatCompletionFold, ChoiceFold
+from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
+from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Finished, Generation
+from jupyter_mlx_gpt_oss.serving.interleave import interleave
+from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 
 ALL_THAT_FITS = 2**31 - 1
 """As max_tokens: the engine ends the answer where the context ends."""
+_NUM_SEEDS = 2**64  # OpenAI's seed is signed, a random state's is not
 _SAMPLING_FIELDS = {
     "temperature",
     "top_p",
@@ -33,22 +42,50 @@ _SAMPLING_FIELDS = {
 }
 
 
+class _Answer:
+    """One of the answers to a request: what is generated, what is written, and what that adds up to."""
+
+    def __init__(self, generation: Generation, writer: ChoiceWriter) -> None:
+        self.generation = generation
+        self.finished: Finished | None = None
+        self._writer = writer
+        self._fold = ChoiceFold()
+
+    def take(self, item: AnswerItem) -> ChunkChoice | None:
+        """Take the next item, and return what the chunk says of it."""
+        choice = self._writer.write(item)
+        if choice is not None:
+            self._fold.add(choice)
+        if isinstance(item, Finished):
+            self.finished = item
+        return choice
+
+    @property
+    def message(self) -> Message:
+        """What was sent out so far."""
+        return self._fold.message()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChatCompletions:
-    """What `v1/chat/completions` does.
+    """What `v1/chat/completions` does for one caller.
 
     Args:
         engine: where the tokens come from.
+        prompts: renders the caller's prompts.
+        metrics: measures every answer.
+        background: does what need not be done before the answer ends.
         model_name: the model as configured; answers name it until the engine knows better.
         new_id: makes an unguessable id that starts with the given prefix.
-        clock: seconds since 1970.
         version: this package's; a part of the fingerprint.
     """
 
     engine: Engine
+    prompts: ChatPrompts
+    metrics: Metrics
+    background: Background
     model_name: str
     new_id: Callable[[str], str]
-    clock: Callable[[], float]
     version: str
 
     @staticmethod
@@ -90,44 +127,63 @@ class ChatCompletions:
     ) -> AsyncGenerator[Progress | ChatCompletionChunk, None]:
         completion_id = self.new_id("chatcmpl-")
         # A long prompt, and the first one that loads the vocabulary, take long, and this loop is Jupyter's.
-        generation = await asyncio.to_thread(self._generation, request, completion_id)
-        writer = ChunkWriter(
-            lambda: self._head(request, completion_id),
-            new_id=self.new_id,
-            is_reasoning_hidden=request.is_reasoning_hidden,
-        )
-        async with aclosing(generation.items()) as items:
+        prompt = await asyncio.to_thread(self.prompts.prompt, request)
+        answers = [self._answer(request, prompt, completion_id, index) for index in range(request.n or 1)]
+        head: ChatCompletionChunk | None = None
+        async with aclosing(self._choices(request, prompt, answers)) as items:
             async for item in items:
                 if isinstance(item, Progress):
                     yield item
-                    continue
-                for chunk in writer.write(item):
-                    yield chunk
+                else:
+                    head = head or self._head(request, completion_id)  # by now the model is known
+                    yield head.model_copy(update={"choices": [item]})
+        assert head is not None
+        usage = usage_of([answer.finished for answer in answers if answer.finished is not None])
+        yield head.model_copy(update={"usage": usage})
 
-    def _render(self, request: ChatCompletionRequest) -> Prompt:
-        now = dt.datetime.fromtimestamp(self.clock(), tz=dt.UTC)
-        return render_prompt(
-            request.messages,
-            request.offered_tools,
-            reasoning_effort=request.effort,
-            current_date=now.astimezone().date(),
-            response_format=request.response_format,
-            tool_choice=request.choice,
-        )
+    async def _choices(
+        self, request: ChatCompletionRequest, prompt: Prompt, answers: Sequence[_Answer]
+    ) -> AsyncGenerator[Progress | ChunkChoice, None]:
+        async with aclosing(interleave([answer.generation.items() for answer in answers])) as items:
+            async for index, item in items:
+                if isinstance(item, Progress):
+                    said: Progress | ChunkChoice | None = item if index == 0 else None
+                else:
+                    said = answers[index].take(item)
+                if isinstance(item, Finished):  # before the client can know, and send its next request
+                    self._look_ahead(request, prompt, answers[index])
+                if said is not None:
+                    yield said
 
-    def _generation(self, request: ChatCompletionRequest, request_id: str) -> Generation:
-        prompt = self._render(request)
+    def _answer(
+        self, request: ChatCompletionRequest, prompt: Prompt, completion_id: str, index: int
+    ) -> _Answer:
         parser = HarmonyParser(tool_names(request))
         for token_id in prompt.opened:
             parser.feed(token_id)
         generation_request = GenerationRequest(
-            request_id=request_id,
+            request_id=f"{completion_id}-{index}" if index else completion_id,
             prompt_token_ids=prompt.token_ids,
             max_tokens=request.token_limit or ALL_THAT_FITS,
             stop_token_ids=STOP_TOKEN_IDS,
-            sampling=sampling_of(request),
+            boundaries=prompt.boundaries,
+            num_logprobs=request.num_logprobs,
+            sampling=sampling_of(request, index),
         )
-        return Generation(self.engine, generation_request, parser, request.stop or ())
+        source = self.metrics.measured(self.engine)
+        writer = ChoiceWriter(index, new_id=self.new_id, is_reasoning_hidden=request.is_reasoning_hidden)
+        return _Answer(Generation(source, generation_request, parser, request.stop or ()), writer)
+
+    def _look_ahead(self, request: ChatCompletionRequest, prompt: Prompt, answer: _Answer) -> None:
+        """Prepare what the client is likely to send next: the results of the calls, or another message."""
+        message = answer.message
+        if message.tool_calls:
+            self.prompts.keep_turn(prompt, answer.generation.output_token_ids, message)
+        elif message.content and (request.n or 1) == 1 and request.messages[-1]["role"] != "assistant":
+            self.background.start(self._precompute(request, message.content))
+
+    async def _precompute(self, request: ChatCompletionRequest, answer: str) -> None:
+        self.engine.precompute(await asyncio.to_thread(self.prompts.history, request, answer))
 
     def _head(self, request: ChatCompletionRequest, completion_id: str) -> ChatCompletionChunk:
         model = self.engine.status().model
@@ -135,7 +191,7 @@ class ChatCompletions:
         head = ChatCompletionChunk(
             id=completion_id,
             object="chat.completion.chunk",
-            created=int(self.clock()),
+            created=int(self.prompts.clock()),
             model=name,
             system_fingerprint=system_fingerprint(self.version, name, model.quantization if model else None),
             choices=[],
@@ -149,15 +205,14 @@ def tool_names(request: ChatCompletionRequest) -> tuple[str, ...]:
     """Return the names that the model may call; checked by the renderer before."""
     if request.choice == "none":
         return ()
-    return tuple(tool["function"]["name"] for tool in request.offered_tools if tool["type"] == "function")
+    tools = request.offered_tools
+    return tuple("python" if tool["type"] == "python" else tool["function"]["name"] for tool in tools)
 
 
-def sampling_of(request: ChatCompletionRequest) -> SamplingParams:
-    """Return the sampling parameters of a request; GPT-OSS's own defaults where it says nothing."""
+def sampling_of(request: ChatCompletionRequest, index: int) -> SamplingParams:
+    """Return the sampling parameters of one choice: GPT-OSS's own where the request says nothing, and its own seed."""
     asked = request.model_dump(include=_SAMPLING_FIELDS, exclude_none=True)
-    seed = (
-        None if request.seed is None else request.seed % 2**64
-    )  # OpenAI's is signed, a random state's is not
+    seed = None if request.seed is None else (request.seed + index) % _NUM_SEEDS
     return SamplingParams(**asked, seed=seed, logit_bias=request.token_biases)
 
 

@@ -7,7 +7,9 @@ from jupyter_mlx_gpt_oss.protocol.chat_answers import (
     ChatCompletion,
     ChatCompletionChunk,
     Choice,
-    Delta,
+    ChoiceLogprobs,
+    ChunkChoice,
+    ContentLogprob,
     FinishReason,
     Function,
     Message,
@@ -15,6 +17,8 @@ from jupyter_mlx_gpt_oss.protocol.chat_answers import (
     ToolCallDelta,
     Usage,
 )
+
+_UNFINISHED = "The answer ended before it was complete; send the request again."
 
 
 @dataclass(slots=True)
@@ -28,58 +32,43 @@ class _Call:
         return ToolCall(id=self.id, type="function", function=function)
 
 
-class ChatCompletionFold:
-    """Takes chunks in their order; O(1) for each chunk."""
+class ChoiceFold:
+    """Takes what the chunks say of one choice, in their order; O(1) for each."""
 
     def __init__(self) -> None:
-        self._head: ChatCompletionChunk | None = None
         self._content: list[str] = []
         self._reasoning: list[str] = []
         self._calls: list[_Call] = []
+        self._logprobs: list[ContentLogprob] = []
         self._finish_reason: FinishReason | None = None
-        self._usage: Usage | None = None
 
-    def add(self, chunk: ChatCompletionChunk) -> None:
-        """Add the next chunk."""
-        self._head = chunk
-        self._usage = chunk.usage or self._usage
-        for choice in chunk.choices:
-            self._finish_reason = choice.finish_reason or self._finish_reason
-            self._add_delta(choice.delta)
+    def add(self, choice: ChunkChoice) -> None:
+        """Add what the next chunk says."""
+        self._finish_reason = choice.finish_reason or self._finish_reason
+        if choice.delta.content:
+            self._content.append(choice.delta.content)
+        if choice.delta.reasoning:
+            self._reasoning.append(choice.delta.reasoning)
+        for call in choice.delta.tool_calls or ():
+            self._add_call(call)
+        if choice.logprobs is not None:
+            self._logprobs += choice.logprobs.content
 
-    def whole(self) -> ChatCompletion:
-        """Return the whole answer.
+    def whole(self, index: int) -> Choice:
+        """Return the whole choice.
 
         Raises:
-            GenerationError: the chunks ended without a finish reason or usage.
+            GenerationError: the chunks ended without a finish reason.
         """
-        if self._head is None or self._finish_reason is None or self._usage is None:
-            raise GenerationError("The answer ended before it was complete; send the request again.")
-        choice = Choice(index=0, message=self._message(), logprobs=None, finish_reason=self._finish_reason)
-        return ChatCompletion(
-            id=self._head.id,
-            object="chat.completion",
-            created=self._head.created,
-            model=self._head.model,
-            system_fingerprint=self._head.system_fingerprint,
-            choices=[choice],
-            usage=self._usage,
+        if self._finish_reason is None:
+            raise GenerationError(_UNFINISHED)
+        logprobs = ChoiceLogprobs(content=self._logprobs, refusal=None) if self._logprobs else None
+        return Choice(
+            index=index, message=self.message(), logprobs=logprobs, finish_reason=self._finish_reason
         )
 
-    def _add_delta(self, delta: Delta) -> None:
-        if delta.content:
-            self._content.append(delta.content)
-        if delta.reasoning:
-            self._reasoning.append(delta.reasoning)
-        for call in delta.tool_calls or ():
-            self._add_call(call)
-
-    def _add_call(self, call: ToolCallDelta) -> None:
-        if call.id is not None:
-            self._calls.append(_Call(id=call.id, name=call.function.name or ""))
-        self._calls[call.index].arguments.append(call.function.arguments)
-
-    def _message(self) -> Message:
+    def message(self) -> Message:
+        """Return the message so far."""
         content: str | None = "".join(self._content)
         if self._calls and not content:
             content = None
@@ -89,3 +78,42 @@ class ChatCompletionFold:
         if self._calls:
             message.tool_calls = [call.whole() for call in self._calls]
         return message
+
+    def _add_call(self, call: ToolCallDelta) -> None:
+        if call.id is not None:
+            self._calls.append(_Call(id=call.id, name=call.function.name or ""))
+        self._calls[call.index].arguments.append(call.function.arguments)
+
+
+class ChatCompletionFold:
+    """Takes chunks in their order."""
+
+    def __init__(self) -> None:
+        self._head: ChatCompletionChunk | None = None
+        self._choices: dict[int, ChoiceFold] = {}
+        self._usage: Usage | None = None
+
+    def add(self, chunk: ChatCompletionChunk) -> None:
+        """Add the next chunk."""
+        self._head = chunk
+        self._usage = chunk.usage or self._usage
+        for choice in chunk.choices:
+            self._choices.setdefault(choice.index, ChoiceFold()).add(choice)
+
+    def whole(self) -> ChatCompletion:
+        """Return the whole answer.
+
+        Raises:
+            GenerationError: the chunks ended without usage, or a choice without a finish reason.
+        """
+        if self._head is None or self._usage is None:
+            raise GenerationError(_UNFINISHED)
+        return ChatCompletion(
+            id=self._head.id,
+            object="chat.completion",
+            created=self._head.created,
+            model=self._head.model,
+            system_fingerprint=self._head.system_fingerprint,
+            choices=[fold.whole(index) for index, fold in sorted(self._choices.items())],
+            usage=self._usage,
+        )

@@ -11,6 +11,10 @@ class ServingConfig:
     """A stream that was silent for so long gets a comment, so that no proxy takes it for dead."""
     max_body_bytes: int = 16 * 1024 * 1024
     """A request with more bytes is refused with RequestTooLargeError."""
+    turn_memory_max_items: int = 1024
+    """Turns that are kept as sampled, for the prompts that go on from them."""
+    turn_memory_max_bytes: int = 16 * 1024 * 1024
+    """Of all these turns together."""
     stop_grace_seconds: float = 2.0
     """How long open requests may take to end when the server stops."""
 
@@ -19,3 +23,5 @@ class ServingConfig:
             raise ValueError(
                 "keep_alive_seconds and max_body_bytes are above 0, stop_grace_seconds is at least 0"
             )
+        if self.turn_memory_max_items < 0 or self.turn_memory_max_bytes < 0:
+            raise ValueError("turn_memory_max_items and turn_memory_max_bytes are at least 0")

@@ -9,17 +9,40 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Literal
 
-from jupyter_mlx_gpt_oss.engine.base import Engine
-from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, Progress, TokenOutput
+from jupyter_mlx_gpt_oss.engine.request import (
+    FinishReason,
+    GenerationRequest,
+    Progress,
+    TokenLogprobs,
+    TokenOutput,
+)
 from jupyter_mlx_gpt_oss.errors import GenerationError
 from jupyter_mlx_gpt_oss.harmony import HarmonyParser
-from jupyter_mlx_gpt_oss.harmony.events import Event, TextDelta, ToolCallStarted
+from jupyter_mlx_gpt_oss.harmony.events import (
+    Event,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    ToolCallStarted,
+    TurnEnded,
+)
+from jupyter_mlx_gpt_oss.serving.content_tokens import ContentTokens, SampledToken
 from jupyter_mlx_gpt_oss.serving.stop_strings import StopStrings
+from jupyter_mlx_gpt_oss.serving.token_source import TokenSource
 
 
 @dataclass(frozen=True, slots=True)
 class Started:
     """The model has begun to answer: what follows is the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """More text for the user, as far as it is surely before any stop string."""
+
+    text: str
+    tokens: tuple[SampledToken, ...] = ()
+    """What it was sampled as, where log probabilities were asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,11 +57,14 @@ class Finished:
     num_reasoning_tokens: int
 
 
+AnswerItem = Started | Content | ReasoningDelta | ToolCallStarted | ToolCallDelta | TurnEnded | Finished
+
+
 class Generation:
     """State of one answer. `items` may be iterated once; closing it early aborts the request.
 
     Args:
-        engine: where the tokens come from.
+        source: where the tokens come from.
         request: what to generate.
         parser: fresh, and already fed with the tokens that the prompt opened.
         stop_strings: the text for the user ends before the first of them; reasoning and calls go on past them.
@@ -46,28 +72,34 @@ class Generation:
 
     def __init__(
         self,
-        engine: Engine,
+        source: TokenSource,
         request: GenerationRequest,
         parser: HarmonyParser,
         stop_strings: Sequence[str] = (),
     ) -> None:
-        self._engine = engine
+        self._source = source
         self._request = request
         self._parser = parser
         self._stop = StopStrings(stop_strings)
-        self._num_completion_tokens = 0
+        self._output_token_ids: list[int] = []
+        self._content_tokens = ContentTokens() if request.num_logprobs is not None else None
         self._num_cached_tokens = 0
         self._has_call = False
         self._engine_reason: FinishReason | None = None
 
-    async def items(self) -> AsyncGenerator[Progress | Started | Event | Finished, None]:
-        """Yield progress, Started, the events, and Finished.
+    @property
+    def output_token_ids(self) -> tuple[int, ...]:
+        """The tokens so far, as sampled, up to the end of the answer."""
+        return tuple(self._output_token_ids)
+
+    async def items(self) -> AsyncGenerator[Progress | AnswerItem, None]:
+        """Yield progress, Started, the events, where Content stands for TextDelta, and Finished.
 
         Raises:
             GenerationError: the engine ended without a whole answer. Errors of `Engine.generate` pass through.
         """
         is_started = False
-        async with aclosing(self._engine.generate(self._request)) as outputs:
+        async with aclosing(self._source.generate(self._request)) as outputs:
             async for output in outputs:
                 if isinstance(output, Progress):
                     yield output
@@ -88,27 +120,31 @@ class Generation:
     def _is_over(self) -> bool:
         return self._parser.is_finished or self._stop.is_matched or self._engine_reason is not None
 
-    def _read(self, output: TokenOutput) -> Iterator[Event]:
-        for token_id in output.token_ids:
-            self._num_completion_tokens += 1
-            yield from self._cut(self._parser.feed(token_id))
+    def _read(self, output: TokenOutput) -> Iterator[AnswerItem]:
+        for index, token_id in enumerate(output.token_ids):
+            self._output_token_ids.append(token_id)
+            events = self._parser.feed(token_id)
+            if self._content_tokens is not None:
+                token = SampledToken(token_id, _logprobs_at(output, index))
+                self._content_tokens.feed(token, events)
+            yield from self._cut(events)
             if self._is_over:
                 return
         self._engine_reason = output.finish_reason
 
-    def _cut(self, events: Iterable[Event]) -> Iterator[Event]:
+    def _cut(self, events: Iterable[Event]) -> Iterator[AnswerItem]:
         for event in events:
             # A stop string does not reach across a call or a thought, so these give out what was held back.
             text = self._stop.feed(event.text) if isinstance(event, TextDelta) else self._stop.flush()
             if text:
-                yield TextDelta(text)
+                yield self._content(text)
             if self._stop.is_matched:
                 return
             if not isinstance(event, TextDelta):
                 self._has_call = self._has_call or isinstance(event, ToolCallStarted)
                 yield event
 
-    def _end(self) -> Iterator[Event]:
+    def _end(self) -> Iterator[AnswerItem]:
         if not self._is_over:
             raise GenerationError("The engine ended the answer without a reason; send the request again.")
         if self._engine_reason is FinishReason.ABORT:
@@ -116,10 +152,16 @@ class Generation:
                 "The engine stopped the answer before it was complete; send the request again."
             )
         if not self._stop.is_matched:
-            yield from self._cut(self._parser.close(truncated=self._engine_reason is FinishReason.LENGTH))
+            events = self._parser.close(truncated=self._engine_reason is FinishReason.LENGTH)
+            if self._content_tokens is not None:
+                self._content_tokens.feed(None, events)
+            yield from self._cut(events)
             held = self._stop.flush()
             if held:
-                yield TextDelta(held)
+                yield self._content(held)
+
+    def _content(self, text: str) -> Content:
+        return Content(text, self._content_tokens.take(len(text)) if self._content_tokens else ())
 
     def _finished(self) -> Finished:
         reason: Literal["stop", "length", "tool_calls"] = "tool_calls" if self._has_call else "stop"
@@ -128,7 +170,13 @@ class Generation:
         return Finished(
             finish_reason=reason,
             num_prompt_tokens=len(self._request.prompt_token_ids),
-            num_completion_tokens=self._num_completion_tokens,
+            num_completion_tokens=len(self._output_token_ids),
             num_cached_tokens=self._num_cached_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
         )
+
+
+def _logprobs_at(output: TokenOutput, index: int) -> TokenLogprobs:
+    if index >= len(output.logprobs):
+        raise GenerationError("The engine gave no log probability for a token; send the request again.")
+    return output.logprobs[index]

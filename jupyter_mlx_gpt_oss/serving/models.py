@@ -1,15 +1,17 @@
-"""The model that is served, as OpenAI's list and card. Works while nothing is loaded."""
+"""The model that is served, as OpenAI's list and card, and its change for another. Works while nothing is loaded."""
 
+import asyncio
 from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.errors import ModelNotFoundError
-from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelList
+from jupyter_mlx_gpt_oss.protocol.models import LoadRequest, ModelCard, ModelList, ModelState
+from jupyter_mlx_gpt_oss.serving.background import Background
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """What `v1/models` does.
+    """What `v1/models`, `v1/load` and `v1/unload` do.
 
     Args:
         engine: knows the model once it is loaded.
@@ -36,6 +38,36 @@ class Models:
             message = f"The model {model_id[:100]!r} is not served here; {card.id!r} is."
             raise ModelNotFoundError(message, param="model")
         return card
+
+    @staticmethod
+    def read(body: bytes) -> LoadRequest:
+        """Read a request to load a model; raises what `LoadRequest.from_json` raises."""
+        return LoadRequest.from_json(body)
+
+    async def load(
+        self, request: LoadRequest, background: Background, *, patience_seconds: float
+    ) -> ModelCard | ModelState:
+        """Load a model, and return its card; or its state, where loading takes longer and goes on by itself.
+
+        Args:
+            request: which model.
+            background: owns the loading, which no client that goes away ends.
+            patience_seconds: how long a client waits for an answer.
+
+        Raises:
+            ModelLoadError, OutOfMemoryError, EngineDeadError: the model cannot be loaded.
+        """
+        loading = background.start(self.engine.load(request.model))
+        await asyncio.wait({loading}, timeout=patience_seconds)
+        if not loading.done():
+            return ModelState(model=self.model_name, state="loading")
+        loading.result()
+        return self._card()
+
+    async def unload(self) -> ModelState:
+        """Give the model's memory back; answers that are being generated end with an error."""
+        await self.engine.unload()
+        return ModelState(model=self.model_name, state="unloaded")
 
     def _card(self) -> ModelCard:
         model = self.engine.status().model

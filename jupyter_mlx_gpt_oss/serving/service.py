@@ -13,11 +13,16 @@ from secrets import token_hex
 from types import ModuleType
 from typing import TYPE_CHECKING
 
-from jupyter_mlx_gpt_oss.engine.base import Engine, EngineState
+from jupyter_mlx_gpt_oss.engine.base import Engine, EngineState, EngineStatus
+from jupyter_mlx_gpt_oss.serving.background import Background
+from jupyter_mlx_gpt_oss.serving.config import ServingConfig
+from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 
 if TYPE_CHECKING:
+    from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelState
     from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
     from jupyter_mlx_gpt_oss.serving.models import Models
+    from jupyter_mlx_gpt_oss.serving.turn_memory import TurnMemory
 
 
 def new_id(prefix: str) -> str:
@@ -26,11 +31,12 @@ def new_id(prefix: str) -> str:
 
 
 class Service:
-    """Owns the engine.
+    """Owns the engine, the turns that are kept, and the metrics.
 
     Args:
         make_engine: called once, when something first needs the engine.
-        model_name: the model as configured.
+        config: limits of the HTTP side.
+        model_name: the model as configured, until another is asked for.
         version: this package's.
         clock: seconds since 1970.
     """
@@ -39,12 +45,17 @@ class Service:
         self,
         *,
         make_engine: Callable[[], Engine],
+        config: ServingConfig,
         model_name: str,
         version: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.model_name = model_name
+        self.metrics = Metrics(self.engine_status)
+        self._background = Background()
+        self._turns: TurnMemory | None = None
         self._make_engine = make_engine
+        self._config = config
         self._version = version
         self._clock = clock
         self._started = clock()
@@ -54,14 +65,22 @@ class Service:
         """The engine; making it starts nothing."""
         return self._make_engine()
 
-    async def chat_completions(self) -> "ChatCompletions":
-        """Return the work of `v1/chat/completions`."""
+    def engine_status(self) -> EngineStatus:
+        """Return the engine's snapshot, without making the engine."""
+        is_made = "engine" in self.__dict__
+        return self.engine.status() if is_made else EngineStatus(state=EngineState.UNLOADED)
+
+    async def chat_completions(self, owner: str) -> "ChatCompletions":
+        """Return the work of `v1/chat/completions` for one caller, whom `owner` names."""
         room = await _room("chat_completions")
+        prompts = await _room("chat_prompt")
         work: ChatCompletions = room.ChatCompletions(
             engine=self.engine,
+            prompts=prompts.ChatPrompts(memory=await self._turn_memory(), owner=owner, clock=self._clock),
+            metrics=self.metrics,
+            background=self._background,
             model_name=self.model_name,
             new_id=new_id,
-            clock=self._clock,
             version=self._version,
         )
         return work
@@ -72,9 +91,22 @@ class Service:
         work: Models = room.Models(engine=self.engine, model_name=self.model_name, created=int(self._started))
         return work
 
+    async def load(self, body: bytes) -> "ModelCard | ModelState":
+        """Load the model that a request's body names; see `Models.load`."""
+        room = await _room("models")
+        request = room.Models.read(body)
+        self.model_name = request.model or self.model_name
+        models = await self.models()
+        return await models.load(request, self._background, patience_seconds=self._config.keep_alive_seconds)
+
+    async def unload(self) -> "ModelState":
+        """Give the model's memory back; see `Models.unload`."""
+        models = await self.models()
+        return await models.unload()
+
     def health(self) -> dict[str, str | int | float | None]:
         """Return what `health` says; never waits, and `status` is `ok` unless the engine has failed."""
-        engine = self.engine.status()
+        engine = self.engine_status()
         return {
             "status": "failed" if engine.state is EngineState.FAILED else "ok",
             "model": engine.model.name if engine.model else self.model_name,
@@ -85,8 +117,18 @@ class Service:
             "uptime_seconds": round(self._clock() - self._started, 3),
         }
 
+    async def _turn_memory(self) -> "TurnMemory":
+        room = await _room("turn_memory")
+        if self._turns is None:
+            self._turns = room.TurnMemory(
+                max_items=self._config.turn_memory_max_items, max_bytes=self._config.turn_memory_max_bytes
+            )
+        return self._turns
+
     async def stop(self) -> None:
-        """Stop the engine, if it was ever made."""
+        """Stop the engine, if it was ever made, and what goes on behind the requests."""
+        self.metrics.withdraw()
+        await self._background.stop()
         if "engine" in self.__dict__:
             await self.engine.stop()
 

@@ -108,6 +108,16 @@ class TestOpenServer:
         assert (reply.status, reply.error["code"]) == (403, "permission_denied")
 
 
+class TestOpenServerForPrograms:
+    @pytest.fixture
+    def gpt_oss_config(self) -> dict[str, Any]:
+        identity = "tests.support.identities.OpenIdentity"
+        return {"ServerApp": {"identity_provider_class": identity, "disable_check_xsrf": True}}
+
+    async def test_anybody_may_ask(self, http: HttpClient) -> None:
+        assert (await chat(http, NO_KEY)).status == 200
+
+
 class TestServerWhoseHubIsAway:
     @pytest.fixture
     def gpt_oss_config(self) -> dict[str, Any]:

@@ -8,12 +8,20 @@ from typing import Any
 import pytest
 from jupyter_server.serverapp import ServerApp
 from openai import APIError, AsyncOpenAI, AsyncStream
+from openai.types.chat import ChatCompletionMessageParam
 
 from jupyter_mlx_gpt_oss.app import GptOss
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
-from jupyter_mlx_gpt_oss.errors import GenerationError, ModelLoadError, OutOfMemoryError, QueueFullError
-from tests.support.http_client import Fetch, HttpClient
-from tests.support.scripted_engine import ScriptedEngine
+from jupyter_mlx_gpt_oss.errors import (
+    CapacityError,
+    GenerationError,
+    ModelLoadError,
+    ModelLoadingError,
+    OutOfMemoryError,
+    QueueFullError,
+)
+from tests.support.http_client import Fetch, HttpClient, Reply
+from tests.support.scripted_engine import ScriptedEngine, tokens_of
 
 THOUGHT = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
 ANSWER = "<|channel|>final<|message|>Hello there, friend.<|return|>"
@@ -182,14 +190,20 @@ class TestSilence:
 
 
 @pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [
+        (QueueFullError("Full.", retry_after_seconds=7), 429, "rate_limit_exceeded"),
+        (ModelLoadingError("Not yet.", retry_after_seconds=7), 503, "model_loading"),
+    ],
+)
 async def test_an_error_before_the_first_byte_keeps_its_status(
-    http: HttpClient, engine: ScriptedEngine, stream: bool
+    http: HttpClient, engine: ScriptedEngine, stream: bool, error: CapacityError, status: int, code: str
 ) -> None:
-    engine.enqueue(QueueFullError("Full.", retry_after_seconds=7))
+    engine.enqueue(error)
     reply = await http.chat(stream=stream)
-    assert reply.status == 429
+    assert (reply.status, reply.error["code"]) == (status, code)
     assert reply.response.headers["Retry-After"] == "7"
-    assert reply.error["code"] == "rate_limit_exceeded"
     assert reply.response.headers["Content-Type"].startswith("application/json")
 
 
@@ -303,3 +317,62 @@ async def test_a_stopping_server_ends_open_streams_with_an_error(
     assert (await http.chat()).error["code"] == "server_stopping"
     assert engine.is_stopped
     assert gpt_oss.current_activity() is None
+
+
+async def test_openai_client_gets_several_answers_and_log_probabilities(
+    openai: AsyncOpenAI, engine: ScriptedEngine
+) -> None:
+    for _ in range(4):
+        engine.enqueue(THOUGHT, ANSWER)
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
+    whole = await openai.chat.completions.create(
+        model="x", messages=messages, n=2, logprobs=True, top_logprobs=3
+    )
+    for choice in whole.choices:
+        assert choice.logprobs is not None
+        tokens = choice.logprobs.content or []
+        assert "".join(token.token for token in tokens) == choice.message.content
+        assert all(len(token.top_logprobs) == 3 for token in tokens)
+    stream = await openai.chat.completions.create(
+        model="x", messages=messages, n=2, stream=True, logprobs=True
+    )
+    texts = ["", ""]
+    async for chunk in stream:
+        for part in chunk.choices:
+            texts[part.index] += part.delta.content or ""
+    assert texts == ["Hello there, friend."] * 2
+
+
+async def turn_after_a_call(http: HttpClient, **options: Any) -> Reply:
+    """Call a tool with one key, and send the result back with what `options` say."""
+    user = {"role": "user", "content": "Hi"}
+    message = (await http.chat(tools=[LOOK])).json["choices"][0]["message"]
+    del message["reasoning"], message["reasoning_content"]
+    result = {"role": "tool", "tool_call_id": message["tool_calls"][0]["id"], "content": "blue"}
+    body = {"messages": [user, message, result], "tools": [LOOK]}
+    return await http.post("gpt-oss/v1/chat/completions", body, **options)
+
+
+async def test_a_turn_is_continued_from_its_tokens_by_the_caller_who_had_it_alone(
+    http: HttpClient, engine: ScriptedEngine, gpt_oss: GptOss
+) -> None:
+    turn = tuple(tokens_of(THOUGHT + CALL))
+    other = {"Authorization": f"Bearer {gpt_oss.door.api_key}"}
+    for headers in ({}, other):
+        engine.enqueue(THOUGHT, CALL)
+        reply = await turn_after_a_call(http, headers=headers)
+        assert reply.status == 200
+    first, again, _, others = (request.prompt_token_ids for request in engine.requests)
+    assert again[: len(first) + len(turn)] == first + turn
+    assert others[: len(first)] == first
+    assert others[: len(first) + len(turn)] != first + turn
+
+
+async def test_a_stop_with_work_ahead_leaves_no_task(
+    http: HttpClient, engine: ScriptedEngine, gpt_oss: GptOss
+) -> None:
+    engine.enqueue(ANSWER)
+    before = asyncio.all_tasks()
+    await http.chat()
+    await gpt_oss.stop_extension()
+    assert not {task for task in asyncio.all_tasks() - before if "precompute" in repr(task)}

@@ -75,7 +75,7 @@ async def test_a_wrong_method_is_told_the_right_ones(http: HttpClient) -> None:
         ({"messages": [{"role": "user"}]}, "messages[0].content", "invalid_request_error"),
         ({"messages": [{"role": "x", "content": "Hi"}]}, "messages[0].role", "invalid_request_error"),
         ({"messages": [{"role": "user", "content": "Hi"}], "top_p": 7}, "top_p", "invalid_request_error"),
-        ({"messages": [{"role": "user", "content": "Hi"}], "n": 2}, "n", "unsupported_parameter"),
+        ({"messages": [{"role": "user", "content": "Hi"}], "n": 9}, "n", "invalid_request_error"),
     ],
 )
 async def test_a_bad_body_is_400_and_names_the_field(

@@ -89,6 +89,11 @@ def test_legacy_functions_are_tools() -> None:
         ({"tool_choice": "look"}, "tool_choice"),
         ({"tools": {"type": "function"}}, "tools"),
         ({"temprature": 1}, "temprature"),
+        ({"n": 0}, "n"),
+        ({"n": 9}, "n"),
+        ({"logprobs": 1}, "logprobs"),
+        ({"logprobs": True, "top_logprobs": 21}, "top_logprobs"),
+        ({"top_logprobs": 3}, "top_logprobs"),
     ],
 )
 def test_a_bad_field_is_named(fields: dict[str, Any], param: str) -> None:
@@ -96,6 +101,16 @@ def test_a_bad_field_is_named(fields: dict[str, Any], param: str) -> None:
         request_of(**fields)
     assert caught.value.param == param
     assert caught.value.code == "invalid_request_error"
+
+
+@pytest.mark.parametrize(
+    ("fields", "num_logprobs"),
+    [({}, None), ({"logprobs": True}, 0), ({"logprobs": True, "top_logprobs": 20}, 20)],
+)
+def test_log_probabilities_are_given_to_those_who_ask(
+    fields: dict[str, Any], num_logprobs: int | None
+) -> None:
+    assert request_of(**fields).num_logprobs == num_logprobs
 
 
 def test_missing_messages_are_named() -> None:
@@ -115,9 +130,6 @@ def test_a_bad_value_is_shown_only_if_it_is_a_number() -> None:
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"n": 2}, "n"),
-        ({"logprobs": True}, "logprobs"),
-        ({"top_logprobs": 3}, "top_logprobs"),
         ({"audio": {"voice": "alloy"}}, "audio"),
         ({"modalities": ["text", "audio"]}, "modalities"),
         ({"web_search_options": {}}, "web_search_options"),

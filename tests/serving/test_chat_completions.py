@@ -1,5 +1,6 @@
 """Requests to chunks, and chunks to the whole answer."""
 
+import asyncio
 import itertools
 import json
 from typing import Any
@@ -7,14 +8,23 @@ from typing import Any
 import pytest
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
+from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage, TokenLogprobs
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.encoding import decode
 from jupyter_mlx_gpt_oss.protocol.chat_answers import ChatCompletion, ChatCompletionChunk
+from jupyter_mlx_gpt_oss.serving.background import Background
+from jupyter_mlx_gpt_oss.serving.chat_chunks import usage_of
 from jupyter_mlx_gpt_oss.serving.chat_completions import ALL_THAT_FITS, ChatCompletions, system_fingerprint
 from jupyter_mlx_gpt_oss.serving.chat_fold import ChatCompletionFold
-from tests.support.scripted_engine import ScriptedEngine
+from jupyter_mlx_gpt_oss.serving.chat_logprobs import choice_logprobs
+from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
+from jupyter_mlx_gpt_oss.serving.content_tokens import SampledToken
+from jupyter_mlx_gpt_oss.serving.generation import Finished
+from jupyter_mlx_gpt_oss.serving.metrics import Metrics
+from jupyter_mlx_gpt_oss.serving.turn_memory import TurnMemory
+from jupyter_mlx_gpt_oss.vocabulary import token_bytes
+from tests.support.scripted_engine import ScriptedEngine, tokens_of
 
 LOOK = {"type": "function", "function": {"name": "look"}}
 NOON = 1_700_000_000.5
@@ -35,13 +45,16 @@ def engine() -> ScriptedEngine:
 
 
 @pytest.fixture
-def chat(engine: ScriptedEngine) -> ChatCompletions:
+def chat(engine: ScriptedEngine, background: Background) -> ChatCompletions:
     numbers = itertools.count(1)
+    memory = TurnMemory(max_items=10, max_bytes=100_000)
     return ChatCompletions(
         engine=engine,
+        prompts=ChatPrompts(memory=memory, owner="ann", clock=lambda: NOON),
+        metrics=Metrics(engine.status),
+        background=background,
         model_name="demo",
         new_id=lambda prefix: f"{prefix}{next(numbers)}",
-        clock=lambda: NOON,
         version="1",
     )
 
@@ -176,3 +189,113 @@ def test_the_fingerprint_tells_versions_and_models_apart() -> None:
     assert system_fingerprint("1", "a", None) == system_fingerprint("1", "a", None)
     others = [("2", "a", None), ("1", "b", None), ("1", "a", "mxfp4")]
     assert len({system_fingerprint(*other) for other in [("1", "a", None), *others]}) == 4
+
+
+SAID = "<|channel|>final<|message|>One.<|return|>"
+
+
+async def test_several_answers_have_one_prompt_and_their_own_seeds(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    scripts = [SAID, SCRIPTS[1], SCRIPTS[2]]
+    for script in scripts:
+        engine.enqueue(script)
+    answer = await whole_of(chat, n=3, seed=-2, tools=[LOOK])
+    assert [choice.index for choice in answer.choices] == [0, 1, 2]
+    assert [choice.message.content for choice in answer.choices] == ["One.", "Yes.", "I look."]
+    assert [choice.finish_reason for choice in answer.choices] == ["stop", "stop", "tool_calls"]
+    assert [request.sampling.seed for request in engine.requests] == [2**64 - 2, 2**64 - 1, 0]
+    assert len({request.request_id for request in engine.requests}) == 3
+    assert len({request.prompt_token_ids for request in engine.requests}) == 1
+    assert answer.usage.prompt_tokens == len(engine.requests[0].prompt_token_ids)
+    assert answer.usage.completion_tokens == sum(len(tokens_of(script)) for script in scripts)
+
+
+async def test_several_answers_without_a_seed_have_none(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    await whole_of(chat, n=2)
+    assert [request.sampling.seed for request in engine.requests] == [None, None]
+
+
+async def test_several_answers_are_streamed_as_they_come(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    engine.enqueue(Progress(stage=ProgressStage.QUEUED), SAID)
+    engine.enqueue(Progress(stage=ProgressStage.QUEUED), SCRIPTS[0])
+    request = chat.read(body(n=2, stream_options={"include_usage": True}))
+    items = [item async for item in chat.stream(request)]
+    assert sum(isinstance(item, Progress) for item in items) == 1
+    chunks = [item for item in items if isinstance(item, ChatCompletionChunk)]
+    order = [choice.index for chunk in chunks for choice in chunk.choices]
+    assert order[:4] == [0, 1, 0, 1]
+    assert [chunk.usage is not None for chunk in chunks].count(True) == 1
+    assert chunks[-1].usage is not None
+    fold = ChatCompletionFold()
+    for chunk in chunks:
+        fold.add(chunk)
+    assert [choice.message.content for choice in fold.whole().choices] == ["One.", "Hello, **you**. 😀"]
+
+
+async def test_one_answer_that_fails_ends_them_all(engine: ScriptedEngine, chat: ChatCompletions) -> None:
+    engine.enqueue("<|channel|>final<|message|>One", asyncio.Event())
+    engine.enqueue("<|channel|>final<|message|>Two", GenerationError("No."))
+    with pytest.raises(GenerationError, match="No"):
+        await whole_of(chat, n=2)
+    assert sorted([engine.endings.get_nowait(), engine.endings.get_nowait()]) == ["closed", "failed"]
+
+
+async def test_cached_tokens_are_those_of_the_answer_that_computed_the_prompt() -> None:
+    answers = [
+        Finished(
+            finish_reason="stop",
+            num_prompt_tokens=100,
+            num_completion_tokens=5,
+            num_cached_tokens=num_cached_tokens,
+            num_reasoning_tokens=2,
+        )
+        for num_cached_tokens in (40, 99)
+    ]
+    usage = usage_of(answers)
+    assert (usage.prompt_tokens, usage.completion_tokens, usage.total_tokens) == (100, 10, 110)
+    assert usage.prompt_tokens_details.cached_tokens == 40
+    assert usage.completion_tokens_details.reasoning_tokens == 4
+
+
+async def test_log_probabilities_are_told_in_openais_shape(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    engine.enqueue(SCRIPTS[1])
+    engine.enqueue(SCRIPTS[1])
+    choice = (await whole_of(chat, logprobs=True, top_logprobs=2)).choices[0]
+    assert engine.requests[0].num_logprobs == 2
+    assert choice.logprobs is not None
+    told = [(token.token, bytes(token.bytes or ()), token.logprob) for token in choice.logprobs.content]
+    assert told == [("Yes", b"Yes", -0.5), (".", b".", -0.5)]
+    assert [token.logprob for token in choice.logprobs.content[0].top_logprobs] == [-0.5, -1.5]
+    assert choice.logprobs.content[0].top_logprobs[0].token == "Yes"
+    chunks = await chunks_of(chat, logprobs=True)
+    streamed = [choice.logprobs for chunk in chunks for choice in chunk.choices if choice.logprobs]
+    assert [token.token for logprobs in streamed for token in logprobs.content] == ["Yes", "."]
+    assert all(choice.delta.content for chunk in chunks for choice in chunk.choices if choice.logprobs)
+
+
+async def test_without_being_asked_for_there_are_no_log_probabilities(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    choice = (await whole_of(chat)).choices[0]
+    assert (choice.logprobs, engine.requests[0].num_logprobs) == (None, None)
+
+
+def test_tokens_that_are_no_text_have_a_name_and_no_bytes() -> None:
+    half = token_bytes().index(b"\xe9")
+    top = ((200_002, -0.1), (200_001, -2.0), (tokens_of("é")[0], float("-inf")), (half, -3.0))
+    logprobs = choice_logprobs([SampledToken(200_002, TokenLogprobs(-0.1, top))])
+    assert logprobs is not None
+    told = [(token.token, token.bytes, token.logprob) for token in logprobs.content[0].top_logprobs]
+    assert told == [
+        ("<|return|>", None, -0.1),
+        ("<|reserved_200001|>", None, -2.0),
+        ("é", list("é".encode()), -9999.0),
+        ("\N{REPLACEMENT CHARACTER}", [0xE9], -3.0),
+    ]

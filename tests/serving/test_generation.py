@@ -9,8 +9,9 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage, TokenOutput
 from jupyter_mlx_gpt_oss.errors import GenerationError
 from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser
-from jupyter_mlx_gpt_oss.harmony.events import Event, ReasoningDelta, TextDelta, ToolCallStarted, TurnEnded
-from jupyter_mlx_gpt_oss.serving.generation import Finished, Generation, Started
+from jupyter_mlx_gpt_oss.harmony.events import ReasoningDelta, ToolCallStarted, TurnEnded
+from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Content, Finished, Generation, Started
+from jupyter_mlx_gpt_oss.vocabulary import token_bytes
 from tests.support.scripted_engine import ScriptedEngine, Step, tokens_of
 
 
@@ -22,28 +23,42 @@ class SilentEngine(ScriptedEngine):
         yield TokenOutput(token_ids=(1,))
 
 
-Item = Progress | Started | Event | Finished
+Item = Progress | AnswerItem
 
 
 async def items_of(
-    *script: Step, stop: tuple[str, ...] = (), max_tokens: int = 1000, tools: tuple[str, ...] = ()
+    *script: Step,
+    stop: tuple[str, ...] = (),
+    max_tokens: int = 1000,
+    tools: tuple[str, ...] = (),
+    num_logprobs: int | None = None,
 ) -> list[Item]:
     engine = ScriptedEngine(EngineConfig())
     engine.enqueue(*script)
     request = GenerationRequest(
-        request_id="a", prompt_token_ids=(1, 2, 3), max_tokens=max_tokens, stop_token_ids=STOP_TOKEN_IDS
+        request_id="a",
+        prompt_token_ids=(1, 2, 3),
+        max_tokens=max_tokens,
+        stop_token_ids=STOP_TOKEN_IDS,
+        num_logprobs=num_logprobs,
     )
     return [item async for item in Generation(engine, request, HarmonyParser(tools), stop).items()]
 
 
 def text_of(items: list[Item]) -> str:
-    return "".join(item.text for item in items if isinstance(item, TextDelta))
+    return "".join(item.text for item in items if isinstance(item, Content))
 
 
 def finished(items: list[Item]) -> Finished:
     last = items[-1]
     assert isinstance(last, Finished)
     return last
+
+
+def sampled_text(items: list[Item]) -> str:
+    """Return the text of the tokens that came with the content."""
+    tokens = [token for item in items if isinstance(item, Content) for token in item.tokens]
+    return b"".join(token_bytes()[token.token_id] for token in tokens).decode()
 
 
 async def test_progress_comes_first_and_the_summary_last() -> None:
@@ -119,6 +134,57 @@ async def test_held_back_text_comes_before_the_thought_that_follows_it() -> None
     preamble = "<|channel|>commentary<|message|>I look tw<|end|><|start|>assistant"
     thought = "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant"
     items = await items_of(preamble, thought, "<|channel|>final<|message|>ice<|return|>", stop=("twice",))
-    texts = [item for item in items if isinstance(item, TextDelta | ReasoningDelta)]
+    texts = [item for item in items if isinstance(item, Content | ReasoningDelta)]
     whole = "".join(item.text for item in texts)
     assert whole == "I look twHm.\nice"  # the parser keeps two messages apart by a line break
+
+
+THOUGHT = "<|channel|>analysis<|message|>Hm, yes.<|end|><|start|>assistant"
+FINAL = "<|channel|>final<|message|>"
+
+
+@pytest.mark.parametrize(
+    ("script", "stop", "text"),
+    [
+        (THOUGHT + FINAL + "One two three.<|return|>", (), "One two three."),
+        (
+            FINAL + "\N{FAMILY}\N{SNOWMAN}\N{LATIN SMALL LETTER E WITH ACUTE} \N{YI SYLLABLE IT}<|return|>",
+            (),
+            None,
+        ),
+        (FINAL + "one two three<|return|>", (" two",), "one"),
+        (FINAL + "one two three<|return|>", ("three four",), None),
+        (FINAL + "one two three", ("three four",), None),
+        ("no channel at all<|return|>", (), "no channel at all"),
+        (THOUGHT + "no channel again<|return|>", (), "no channel again"),
+        ("<|channel|>analysis<|message|>only a thought", (), ""),
+        (
+            "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant" + FINAL + "Yes.",
+            (),
+            "I look.Yes.",
+        ),
+    ],
+)
+async def test_log_probabilities_are_those_of_the_content(
+    script: str, stop: tuple[str, ...], text: str | None
+) -> None:
+    items = await items_of(script, stop=stop, num_logprobs=0)
+    assert sampled_text(items) == (text_of(items) if text is None else text)
+
+
+async def test_a_token_that_starts_before_a_stop_string_is_told_and_those_after_it_are_not() -> None:
+    items = await items_of(FINAL + "one two three<|return|>", stop=("o three",), num_logprobs=0)
+    assert text_of(items) == "one tw"
+    assert sampled_text(items) == "one two"
+
+
+async def test_an_engine_without_the_log_probabilities_asked_for_is_told_so() -> None:
+    request = GenerationRequest(
+        request_id="a",
+        prompt_token_ids=(1,),
+        max_tokens=10,
+        stop_token_ids=STOP_TOKEN_IDS,
+        num_logprobs=0,
+    )
+    with pytest.raises(GenerationError, match="log probability"):
+        [item async for item in Generation(SilentEngine(EngineConfig()), request, HarmonyParser()).items()]

@@ -15,7 +15,13 @@ from dataclasses import dataclass, field
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, Progress, TokenOutput
+from jupyter_mlx_gpt_oss.engine.request import (
+    FinishReason,
+    GenerationRequest,
+    Progress,
+    TokenLogprobs,
+    TokenOutput,
+)
 from jupyter_mlx_gpt_oss.errors import ContextLengthError, GptOssError, QueueFullError
 from jupyter_mlx_gpt_oss.harmony.encoding import encode
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS, SPECIAL_TOKENS
@@ -57,8 +63,12 @@ class ScriptedEngine:
         self.beginnings: asyncio.Queue[GenerationRequest] = asyncio.Queue()
         self.endings: asyncio.Queue[str] = asyncio.Queue()
         """How each request ended: a finish reason, `closed` when its iterator was closed early, `failed`."""
+        self.precomputed: asyncio.Queue[tuple[int, ...]] = asyncio.Queue()
         self.load_error: GptOssError | None = None
         self.is_stopped = False
+        self.may_load = asyncio.Event()
+        """Cleared by a test whose model takes long to load."""
+        self.may_load.set()
         self.may_stop = asyncio.Event()
         """Cleared by a test whose engine must not stop."""
         self.may_stop.set()
@@ -81,6 +91,7 @@ class ScriptedEngine:
         )
 
     async def load(self, model: str | None = None) -> ModelInfo:
+        await self.may_load.wait()
         if self.load_error is not None:
             self._state = EngineState.FAILED
             raise self.load_error
@@ -109,6 +120,9 @@ class ScriptedEngine:
     def abort(self, request_id: str) -> None:
         if request_id in self._running:
             self._running[request_id].aborted.set()
+
+    def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
+        self.precomputed.put_nowait(prompt_token_ids)
 
     async def unload(self) -> None:
         self._state = EngineState.UNLOADED
@@ -151,7 +165,10 @@ class ScriptedEngine:
                 if token_id in request.stop_token_ids:
                     reason = FinishReason.STOP
                 yield TokenOutput(
-                    token_ids=(token_id,), finish_reason=reason, num_cached_tokens=self.num_cached_tokens
+                    token_ids=(token_id,),
+                    finish_reason=reason,
+                    num_cached_tokens=self.num_cached_tokens,
+                    logprobs=_logprobs(token_id, request.num_logprobs),
                 )
 
     def _info(self) -> ModelInfo:
@@ -164,6 +181,14 @@ class ScriptedEngine:
             weight_bytes=0,
             device="cpu",
         )
+
+
+def _logprobs(token_id: int, num_logprobs: int | None) -> tuple[TokenLogprobs, ...]:
+    """Say that each token was sampled with -0.5, and would have been followed by the ids before it with less."""
+    if num_logprobs is None:
+        return ()
+    top = tuple((token_id - rank, -0.5 - rank) for rank in range(num_logprobs))
+    return (TokenLogprobs(-0.5, top),)
 
 
 async def _first_of(*events: asyncio.Event) -> None:
