@@ -24,6 +24,7 @@ from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
 from jupyter_mlx_gpt_oss.handlers.base import Door
 from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
 from jupyter_mlx_gpt_oss.handlers.routes import routes
+from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.service import Service
 
 URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
@@ -47,6 +48,12 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     load_other_extensions = False
     serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
     classes = [ServerApp, GptOssEngine, GptOssServing]  # noqa: RUF012
+    subcommands = {  # noqa: RUF012
+        "check": (
+            "jupyter_mlx_gpt_oss.check.command.CheckCommand",
+            "Test the engine with a model on this machine, and write a report.",
+        )
+    }
     aliases = {  # noqa: RUF012
         "model": "GptOss.model",
         "host": "ServerApp.ip",
@@ -79,7 +86,12 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     @cached_property
     def service(self) -> Service:
         """What the handlers may ask for."""
-        return Service(make_engine=self._make_engine, model_name=self.model, version=__version__)
+        return Service(
+            make_engine=self._make_engine,
+            config=self._serving_config,
+            model_name=self.model,
+            version=__version__,
+        )
 
     @cached_property
     def door(self) -> Door:
@@ -87,9 +99,13 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         return Door(
             service=self.service,
             open_requests=OpenRequests(),
-            config=GptOssServing(parent=self).serving_config(),
+            config=self._serving_config,
             api_key=self.api_key or self._kept_key(),
         )
+
+    @cached_property
+    def _serving_config(self) -> ServingConfig:
+        return GptOssServing(parent=self).serving_config()
 
     @cached_property
     def _engine_options(self) -> GptOssEngine:
@@ -123,7 +139,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     @override
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Tell kernels where this server is; the server calls this once it is bound."""
+        """Show the metrics, and tell kernels where this server is; the server calls this once it is bound."""
+        self.service.metrics.export()
         if not serverapp.sock:  # a kernel has no client for a Unix socket
             os.environ[URL_VARIABLE] = self.base_url
             os.environ[KEY_VARIABLE] = self.door.api_key

@@ -23,7 +23,7 @@ def parse_completion(
 
     Args:
         token_ids: any ids; those after the end of the turn do not count.
-        tools: the names of the functions offered.
+        tools: the names offered; `python` is GPT-OSS's own python tool.
         truncated: the completion was cut off by a limit.
 
     Returns:

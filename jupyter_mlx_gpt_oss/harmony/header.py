@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import Self
 
+from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
 from jupyter_mlx_gpt_oss.harmony.recipient import (
     CHANNELS,
     CONTENT_TYPES,
@@ -26,6 +27,7 @@ _STARTED_ASSISTANT = re.compile(r"\s*(?:assistant)+", re.IGNORECASE)
 _FOREIGN_ROLE = re.compile(r"\s*(?:user|system|developer|tool|functions|browser|container|python)\b")
 _BARE_FOREIGN_ROLE = re.compile(r"\s*(?:user|system|developer|tool)\s*")
 _CALL_CONTENT_TYPE = re.compile(r"\s*(?:json|code)\b")
+_JSON_CONTENT_TYPE = re.compile(r"\s*json\b")
 _JSON_START = re.compile(r"[{\[]")
 _TEXT_CONTENT_TYPE = re.compile(r"\s*json\b(?=\s*[{\[])")
 
@@ -55,6 +57,8 @@ class Heading:
     """Text before the header, which belongs to no header."""
     body: str = ""
     """Text of the message that stands in the header, because `<|message|>` never came."""
+    is_code: bool = False
+    """Whether the text of a call is raw code: it goes to the python tool, and its header does not say JSON."""
 
 
 class _Marker(Enum):
@@ -83,6 +87,8 @@ class _Part:
     channel: str | None
     recipients: tuple[Recipient, ...]
     rest: str
+    is_json: bool
+    """Whether a content type says JSON."""
 
     @classmethod
     def read(cls, segment: _Segment, tools: frozenset[str], *, is_complete: bool) -> Self:
@@ -97,9 +103,10 @@ class _Part:
                 recipients.append(recipient)
                 end = recipient.end
         rest = text[end:].lstrip("?") if channel or recipients else text
+        is_json = bool(_JSON_CONTENT_TYPE.match(rest))
         if segment.marker is _Marker.CONTENT_TYPE:
             rest = _after_content_type(rest)
-        return cls(segment.marker, channel[1].lower() if channel else None, tuple(recipients), rest)
+        return cls(segment.marker, channel[1].lower() if channel else None, tuple(recipients), rest, is_json)
 
 
 class Header:
@@ -150,7 +157,8 @@ class Header:
         if not is_complete:
             body = "".join(part.rest for part in parts[winner if has_role_alone else max(winner, 1) :])
             body = _trim(body, destination)
-        return Heading(destination, name, ends_turn, prose, body)
+        is_code = name == PYTHON and _is_code(parts)
+        return Heading(destination, name, ends_turn, prose, body, is_code)
 
     def read_cut_short(self) -> Heading:
         """Return the heading of a header in which the completion was cut off: only text without a header counts."""
@@ -224,6 +232,12 @@ def _recipient(parts: list[_Part], winner: int) -> Recipient | None:
             if best is None or recipient.kind >= best.kind:
                 best = recipient
     return best
+
+
+def _is_code(parts: list[_Part]) -> bool:
+    """Say whether a call of the name `python` carries code, not the arguments of a function of that name."""
+    is_function = any(recipient.is_function for part in parts for recipient in part.recipients)
+    return not is_function and not any(part.is_json for part in parts)
 
 
 def _trim(body: str, destination: Destination) -> str:

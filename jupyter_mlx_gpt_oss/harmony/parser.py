@@ -31,7 +31,7 @@ class HarmonyParser:
     """Parse one turn of the assistant; it starts right after the prompt's `<|start|>assistant`.
 
     Args:
-        tools: the names of the functions offered.
+        tools: the names offered; `python` is GPT-OSS's own python tool.
     """
 
     def __init__(self, tools: Iterable[str] = ()) -> None:

@@ -44,6 +44,8 @@ class Recipient:
     name: str
     start: int
     end: int
+    is_function: bool = False
+    """Whether `functions.` stands before the name: no built-in tool is meant."""
 
 
 def find_recipients(text: str, tools: frozenset[str]) -> Iterator[Recipient]:
@@ -63,7 +65,8 @@ def _recipient_at(text: str, to: re.Match[str], tools: frozenset[str]) -> Recipi
     ]
     if declared:
         name = max(declared, key=len)
-        return Recipient(RecipientKind.DECLARED, name, to.start(), begin + len(name))
+        is_function = bool(namespace[0])
+        return Recipient(RecipientKind.DECLARED, name, to.start(), begin + len(name), is_function)
     found = _NAME.match(text, begin)
     assert found, "the pattern matches the empty text"
     name = found[0]

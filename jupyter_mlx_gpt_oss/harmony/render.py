@@ -5,7 +5,7 @@ Source: openai/harmony docs/format.md; where the renderer of openai-harmony diff
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -21,7 +21,8 @@ from jupyter_mlx_gpt_oss.harmony.messages import (
     UserMessage,
     read_messages,
 )
-from jupyter_mlx_gpt_oss.harmony.tools import FunctionTool, read_tools, render_tools
+from jupyter_mlx_gpt_oss.harmony.python_tool import DECLARATION, PYTHON, arguments_to_code
+from jupyter_mlx_gpt_oss.harmony.tools import FunctionTool, offers_python, read_tools, render_tools
 from jupyter_mlx_gpt_oss.harmony.typescript import one_line
 
 _EFFORTS = {
@@ -32,7 +33,15 @@ _EFFORTS = {
     "high": "high",
     "xhigh": "high",
 }
+_MESSAGE_ENDS = (END, CALL)
 _TOOL_CHOICES = ("auto", "none", "required")
+AsSampled = Callable[[int, AssistantMessage], Sequence[int]]
+"""Gives the tokens of an assistant message, by its index, as the model sampled them, from `<|start|>assistant` on; or
+none, and it is rendered anew."""
+
+
+def _never_sampled(_index: int, _message: AssistantMessage) -> Sequence[int]:
+    return ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +52,19 @@ class Prompt:
     """The whole prompt, `opened` included."""
     opened: tuple[int, ...]
     """What follows the prompt's `<|start|>assistant`; the parser reads it first, and its events do not count."""
+    num_history_tokens: int
+    """Tokens before the prompt's last `<|start|>assistant`."""
+
+    @property
+    def boundaries(self) -> tuple[int, ...]:
+        """Positions right behind the end of each message before the answer, ascending."""
+        history = enumerate(self.token_ids[: self.num_history_tokens], start=1)
+        return tuple(end for end, token_id in history if token_id in _MESSAGE_ENDS)
+
+    @property
+    def turn_head(self) -> tuple[int, ...]:
+        """The answer's `<|start|>assistant`, and what is opened: with the tokens sampled after it, the whole turn."""
+        return self.token_ids[self.num_history_tokens :]
 
 
 def render_chat(
@@ -66,7 +88,7 @@ def render_chat(
     return list(prompt.token_ids)
 
 
-def render_prompt(
+def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     *,
@@ -74,48 +96,53 @@ def render_prompt(
     current_date: str | date | None = None,
     response_format: Mapping[str, Any] | None = None,
     tool_choice: str | Mapping[str, Any] = "auto",
+    as_sampled: AsSampled = _never_sampled,
 ) -> Prompt:
     """Render OpenAI's JSON to a prompt that ends in `<|start|>assistant`, and in what opens the answer, if anything.
 
     Args:
         messages: chat messages; a last assistant message with content is continued.
-        tools: tool definitions, `type: function`.
+        tools: tool definitions, `type: function`, and `{"type": "python"}` for GPT-OSS's own python tool.
         reasoning_effort: none, minimal, low, medium, high or xhigh; none opens the answer after an empty analysis.
         current_date: `YYYY-MM-DD`; None is today.
         response_format: OpenAI's; a schema is told to the model here, and held to by the grammar.
         tool_choice: OpenAI's; none leaves the tools out.
+        as_sampled: asked for each assistant message whose analysis stands in the prompt.
 
     Raises:
-        InvalidRequestError: a field of the wrong shape; names it.
-        UnsupportedFeatureError: a python tool. Any other exception is a bug.
+        InvalidRequestError: a field of the wrong shape; names it. Any other exception is a bug.
     """
     conversation = read_messages(messages)
     functions = read_tools(tools)
+    has_python = offers_python(tools)
+    built_in = frozenset({PYTHON}) - {function.name for function in functions}
     _check_tool_choice(tool_choice, functions)
     if tool_choice == "none":
-        functions = []
+        functions, has_python = [], False
     last = conversation[-1]
     continued = last if isinstance(last, AssistantMessage) and last.is_final else None
     if continued:  # its analysis stays: the answer is not finished
         conversation[-1] = replace(continued, content="")
     sections = [render_tools(functions)] if functions else []
     sections += _response_format_sections(response_format)
-    system = _system_text(reasoning_effort, _date_text(current_date), has_functions=bool(functions))
+    day = _date_text(current_date)
+    system = _system_text(reasoning_effort, day, has_functions=bool(functions), has_python=has_python)
     token_ids = _message("system", system)
-    token_ids += _conversation(conversation, sections)
-    token_ids += [START, *encode("assistant")]
-    opened = _opened(continued, reasoning_effort, may_call=bool(functions))
-    return Prompt((*token_ids, *opened), tuple(opened))
+    token_ids += _conversation(conversation, sections, as_sampled, built_in)
+    opened = _opened(continued, reasoning_effort, may_call=bool(functions) or has_python)
+    answer = [START, *encode("assistant"), *opened]
+    return Prompt((*token_ids, *answer), tuple(opened), len(token_ids))
 
 
-def _system_text(reasoning_effort: str, day: str, *, has_functions: bool) -> str:
+def _system_text(reasoning_effort: str, day: str, *, has_functions: bool, has_python: bool) -> str:
     effort = _EFFORTS.get(str(reasoning_effort))
     if effort is None:
         message = f"reasoning_effort must be one of {', '.join(_EFFORTS)}."
         raise InvalidRequestError(message, param="reasoning_effort")
+    declaration = f"{DECLARATION}\n\n" if has_python else ""
     text = (
         "You are ChatGPT, a large language model trained by OpenAI.\nKnowledge cutoff: 2024-06\n"
-        f"Current date: {day}\n\nReasoning: {effort}\n\n"
+        f"Current date: {day}\n\nReasoning: {effort}\n\n{declaration}"
         "# Valid channels: analysis, commentary, final. Channel must be included for every message."
     )
     functions = "\nCalls to these tools must go to the commentary channel: 'functions'."
@@ -180,8 +207,13 @@ def _schema_section(json_schema: Any, param: str) -> str:
     return f"# Response Formats\n\n## {name}\n\n{comment}{json.dumps(schema, ensure_ascii=False, separators=(',', ':'))}"
 
 
-def _conversation(conversation: Sequence[Message], sections: list[str]) -> list[int]:
-    """Render the messages; the leading instructions become one developer message, together with the sections."""
+def _conversation(
+    conversation: Sequence[Message], sections: list[str], as_sampled: AsSampled, built_in: frozenset[str]
+) -> list[int]:
+    """Render the messages; the leading instructions become one developer message, together with the sections.
+
+    A call of a tool that is `built_in`, and its result, stand as the model was trained on them.
+    """
     first = next(
         (i for i, m in enumerate(conversation) if not isinstance(m, Instructions)), len(conversation)
     )
@@ -195,10 +227,14 @@ def _conversation(conversation: Sequence[Message], sections: list[str]) -> list[
                 token_ids += _developer(text, [])
             case UserMessage(text):
                 token_ids += _message("user", text)
+            case ToolResult(name, text) if name in built_in:
+                token_ids += _message(f"{name} to=assistant", text, channel="analysis")
             case ToolResult(name, text):
                 token_ids += _message(f"functions.{name} to=assistant", text, channel="commentary")
+            case AssistantMessage() if index > last_final:
+                token_ids += as_sampled(index, message) or _assistant(message, built_in, drops_analysis=False)
             case AssistantMessage():
-                token_ids += _assistant(message, drops_analysis=index <= last_final)
+                token_ids += _assistant(message, built_in, drops_analysis=True)
     return token_ids
 
 
@@ -207,7 +243,7 @@ def _developer(instructions: str, sections: list[str]) -> list[int]:
     return _message("developer", "\n\n".join(parts)) if parts else []
 
 
-def _assistant(message: AssistantMessage, *, drops_analysis: bool) -> list[int]:
+def _assistant(message: AssistantMessage, built_in: frozenset[str], *, drops_analysis: bool) -> list[int]:
     """Render analysis, preamble or answer, and calls, in the order in which the model samples them.
 
     A call names its channel first, as the model does; openai-harmony's order, recipient first, makes it call tools on
@@ -220,9 +256,12 @@ def _assistant(message: AssistantMessage, *, drops_analysis: bool) -> list[int]:
         channel = "final" if message.is_final else "commentary"
         token_ids += _message("assistant", message.content, channel=channel)
     for call in message.calls:
-        header = encode(f"commentary to=functions.{call.name} ")
-        token_ids += [START, *encode("assistant"), CHANNEL, *header, CONSTRAIN, *encode("json")]
-        token_ids += [MESSAGE, *encode(call.arguments), CALL]
+        if call.name in built_in:
+            header, body = encode(f"analysis to={call.name} code"), arguments_to_code(call.arguments)
+        else:
+            header = [*encode(f"commentary to=functions.{call.name} "), CONSTRAIN, *encode("json")]
+            body = call.arguments
+        token_ids += [START, *encode("assistant"), CHANNEL, *header, MESSAGE, *encode(body), CALL]
     return token_ids
 
 

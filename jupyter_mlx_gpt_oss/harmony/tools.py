@@ -1,5 +1,6 @@
 """OpenAI's tool definitions to the `# Tools` section of Harmony's developer message.
 
+The python tool, which the system message declares, is only told apart here.
 Source: openai/harmony docs/format.md, "Function calling".
 """
 
@@ -7,8 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_list, require_name, require_object
+from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
 from jupyter_mlx_gpt_oss.harmony.typescript import schema_to_type
 
 
@@ -29,20 +31,29 @@ class FunctionTool:
 
 
 def read_tools(tools: Sequence[Mapping[str, Any]]) -> list[FunctionTool]:
-    """Check OpenAI's `tools`.
+    """Check OpenAI's `tools`, and return the functions among them.
 
     Raises:
         InvalidRequestError: a wrong shape, a bad name or the same name twice; names the field.
-        UnsupportedFeatureError: a python tool.
     """
     functions: list[FunctionTool] = []
+    names: set[str] = set()
     for index, tool in enumerate(require_list(tools, "tools")):
-        function = _read_tool(tool, f"tools[{index}]")
-        if function.name in {other.name for other in functions}:
-            param = f"tools[{index}].function.name"
+        param = f"tools[{index}]"
+        if _is_python(require_object(tool, param)):
+            name = PYTHON
+        else:
+            functions.append(_read_function(tool, param))
+            name, param = functions[-1].name, f"{param}.function.name"
+        if name in names:
             raise InvalidRequestError(f"{param} repeats the name of another tool.", param=param)
-        functions.append(function)
+        names.add(name)
     return functions
+
+
+def offers_python(tools: Sequence[Mapping[str, Any]]) -> bool:
+    """Say whether checked tools hold `{"type": "python"}`."""
+    return any(map(_is_python, tools))
 
 
 def render_tools(functions: Sequence[FunctionTool]) -> str:
@@ -51,12 +62,13 @@ def render_tools(functions: Sequence[FunctionTool]) -> str:
     return f"# Tools\n\n## functions\n\nnamespace functions {{\n\n{declarations}\n\n}} // namespace functions"
 
 
-def _read_tool(tool: Any, param: str) -> FunctionTool:
-    fields = require_object(tool, param)
-    if fields.get("type") == "python":
-        raise UnsupportedFeatureError(f"{param}: tools of type python are not served yet.", param=param)
+def _is_python(tool: Mapping[str, Any]) -> bool:
+    return tool.get("type") == "python"
+
+
+def _read_function(fields: Mapping[str, Any], param: str) -> FunctionTool:
     if fields.get("type") != "function":
-        raise InvalidRequestError(f"{param}.type must be function.", param=f"{param}.type")
+        raise InvalidRequestError(f"{param}.type must be function or python.", param=f"{param}.type")
     function = require_object(fields.get("function"), f"{param}.function")
     name = require_name(function.get("name"), f"{param}.function.name")
     description = optional_text(function, "description", f"{param}.function")

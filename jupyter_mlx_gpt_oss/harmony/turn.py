@@ -13,6 +13,7 @@ from jupyter_mlx_gpt_oss.harmony.events import (
     ToolCallStarted,
 )
 from jupyter_mlx_gpt_oss.harmony.header import Destination, Heading
+from jupyter_mlx_gpt_oss.harmony.python_tool import CodeText
 
 
 class TurnText:
@@ -26,7 +27,7 @@ class TurnText:
         self._num_undecided_tokens = 0
         self._num_reasoning_tokens = 0
         self._destination = Destination.UNDECIDED
-        self._call = _Call("")
+        self._call = _Call("", ArgumentText())
         self._events: list[Event] = []
 
     @property
@@ -55,7 +56,7 @@ class TurnText:
         self._decide_for_reasoning()
         self._reasoning.start()
         self._content.start()
-        self._call = _Call(heading.name)
+        self._call = _Call(heading.name, CodeText() if heading.is_code else ArgumentText())
 
     def write(self, text: str, num_tokens: int) -> None:
         """Add text to the open message; `num_tokens` tokens were sampled for it."""
@@ -117,9 +118,9 @@ class _JoinedMessages:
 class _Call:
     """One call; it starts with its first argument text, or at its end."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, arguments: ArgumentText | CodeText) -> None:
         self._name = name
-        self._arguments = ArgumentText()
+        self._arguments = arguments
         self._is_started = False
         self._is_empty = True
 

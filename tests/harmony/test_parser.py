@@ -1,5 +1,6 @@
 """The policy, rule by rule, where the corpus has no case."""
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -61,9 +62,60 @@ def test_a_built_in_call_that_nobody_asked_for_is_reasoning(name: str, tokens: T
     assert parse_completion(tokens(text), _TOOLS) == answer(reasoning="x")
 
 
-def test_the_python_tool_is_a_call_where_it_is_offered(tokens: Tokens) -> None:
-    text = "<|channel|>analysis to=python code<|message|>print(1)<|call|>"
-    assert parse_completion(tokens(text), ["python"]) == answer(tool_calls=[call("python", "print(1)")])
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<|channel|>analysis to=python code",
+        "<|channel|>analysis to=python",
+        "<|channel|>commentary to=python code",
+        "<|channel|>analysis to=python <|constrain|>code",
+        " to=python<|channel|>analysis code",
+    ],
+)
+def test_code_for_the_python_tool_is_a_call_where_it_is_offered(header: str, tokens: Tokens) -> None:
+    code = 'x = {"a": "\u00e9\\n"}\n\nprint(x)\n'
+    expected = json.dumps({"code": code}, ensure_ascii=False)
+    for tools in (["python"], ["get_weather", "python"]):
+        parsed = parse_completion(tokens(f"{header}<|message|>{code}<|call|>"), tools)
+        assert parsed == answer(tool_calls=[call("python", expected)])
+
+
+def test_code_is_streamed_as_it_comes(tokens: Tokens) -> None:
+    parser = HarmonyParser(["python"])
+    streamed = [
+        event.arguments
+        for token_id in tokens("<|channel|>analysis to=python code<|message|>\n  a = 1\nb = 2<|call|>")
+        for event in parser.feed(token_id)
+        if isinstance(event, ToolCallDelta)
+    ]
+    assert streamed[0].startswith('{"code": "\\n')
+    assert len(streamed) > 4
+    assert json.loads("".join(streamed)) == {"code": "\n  a = 1\nb = 2"}
+
+
+def test_code_that_is_cut_off_stays_open(tokens: Tokens) -> None:
+    header = "<|channel|>analysis to=python code<|message|>"
+    cut = parse_completion(tokens(f"{header}print("), ["python"], truncated=True)
+    assert cut["tool_calls"] == [call("python", '{"code": "print(')]
+    empty = parse_completion(tokens(header), ["python"], truncated=True)
+    assert empty["tool_calls"] == [call("python", "")]
+    assert parse_completion(tokens(header + "\n<|call|>"), ["python"])["tool_calls"] == [
+        call("python", '{"code": "\\n"}')
+    ]
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "<|channel|>commentary to=functions.python <|constrain|>json",
+        "<|channel|>commentary to=python <|constrain|>json",
+        "<|channel|>analysis to=python json",
+        "<|channel|>commentary to=functions.python",
+    ],
+)
+def test_json_for_a_function_of_the_name_python_stays_json(header: str, tokens: Tokens) -> None:
+    text = f'{header}<|message|>{{"x": 1}}<|call|>'
+    assert parse_completion(tokens(text), ["python"]) == answer(tool_calls=[call("python", '{"x": 1}')])
 
 
 @pytest.mark.parametrize("word", ["json", "code", "user", "all", "final"])

@@ -59,7 +59,7 @@ _many = settings(max_examples=200, deadline=None, derandomize=True)
 
 
 @_many
-@given(_sequences, st.booleans(), st.sampled_from([(), _TOOLS]))
+@given(_sequences, st.booleans(), st.sampled_from([(), _TOOLS, (*_TOOLS, "python")]))
 def test_any_tokens_give_events_that_add_up(
     token_ids: list[int], truncated: bool, tools: tuple[str, ...]
 ) -> None:

@@ -32,6 +32,12 @@ from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS
 _DAY = "2025-06-28"
 _TOOL = {"type": "function", "function": {"name": "get_time", "description": "Tell the time."}}
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "get_time", "arguments": '{"a": 1}'}}
+_PYTHON = {"type": "python"}
+_CODE = {
+    "id": "call_1",
+    "type": "function",
+    "function": {"name": "python", "arguments": '{"code": "print(2 + 2)"}'},
+}
 _SCHEMA_FORMAT = {
     "type": "json_schema",
     "json_schema": {
@@ -115,6 +121,65 @@ def test_a_conversation_is_openai_harmonys_own(
     assert ours.count(call) == 1
 
 
+def test_the_python_tool_is_openai_harmonys_own(reference_text: Callable[[Conversation], str]) -> None:
+    text = Message.from_role_and_content
+    content = SystemContent.new().with_conversation_start_date(_DAY).with_python_tool()
+    functions = DeveloperContent.new().with_function_tools(
+        [ToolDescription.new("get_time", "Tell the time.")]
+    )
+    conversation = Conversation.from_messages(
+        [
+            text(Role.SYSTEM, content),
+            text(Role.DEVELOPER, functions),
+            text(Role.USER, "Two and two?"),
+            text(Role.ASSISTANT, "Hm.").with_channel("analysis"),
+            text(Role.ASSISTANT, "print(2 + 2)")
+            .with_channel("analysis")
+            .with_recipient("python")
+            .with_content_type("code"),
+            Message.from_author_and_content(Author.new(Role.TOOL, "python"), "4\n")
+            .with_channel("analysis")
+            .with_recipient("assistant"),
+        ]
+    )
+    messages = [user("Two and two?"), assistant(None, reasoning="Hm.", tool_calls=[_CODE]), result("4\n")]
+    ours = rendered(messages, [_TOOL, _PYTHON])
+    # The model samples the channel first; see docs/harmony.md.
+    theirs = reference_text(conversation).replace(
+        "assistant to=python<|channel|>analysis code", "assistant<|channel|>analysis to=python code"
+    )
+    assert ours == theirs + "<|start|>assistant"
+
+
+def test_a_call_of_python_is_rendered_with_the_tokens_that_the_model_samples(
+    tokens: Callable[[str], list[int]],
+) -> None:
+    sampled = tokens("<|channel|>analysis to=python code<|message|>\nx = 'é\\n'\nx<|call|>")
+    turn = parse_completion(sampled, ["python"])
+    calls = [{"id": "1", "type": "function", "function": call} for call in turn["tool_calls"]]
+    prompt = render_chat([user(), assistant(None, tool_calls=calls)], [_PYTHON], current_date=_DAY)
+    before = render_chat([user()], [_PYTHON], current_date=_DAY)
+    assert prompt == [*before, *sampled, 200006, 173781]
+
+
+def test_a_call_of_python_keeps_its_form_where_the_tool_is_no_longer_offered() -> None:
+    text = after_system([user(), assistant(None, tool_calls=[_CODE]), result("4"), assistant("4."), user()])
+    assert "<|channel|>analysis to=python code<|message|>print(2 + 2)<|call|>" in text
+    assert "<|start|>python to=assistant<|channel|>analysis<|message|>4<|end|>" in text
+
+
+def test_a_function_of_the_name_python_is_a_function() -> None:
+    function = {"type": "function", "function": {"name": "python"}}
+    text = after_system([user(), assistant(None, tool_calls=[_CODE]), result("4")], [function])
+    assert 'commentary to=functions.python <|constrain|>json<|message|>{"code": "print(2 + 2)"}' in text
+    assert "<|start|>functions.python to=assistant<|channel|>commentary<|message|>4<|end|>" in text
+
+
+def test_arguments_that_are_no_code_are_rendered_as_they_are() -> None:
+    call = {"id": "call_1", "type": "function", "function": {"name": "python", "arguments": "print("}}
+    assert "code<|message|>print(<|call|>" in after_system([user(), assistant(None, tool_calls=[call])])
+
+
 def test_the_order_within_a_turn_is_analysis_preamble_calls_results() -> None:
     message = assistant("A moment.", reasoning="Hm.", tool_calls=[_CALL, _CALL | {"id": "call_2"}])
     call = '<|start|>assistant<|channel|>commentary to=functions.get_time <|constrain|>json<|message|>{"a": 1}<|call|>'
@@ -188,6 +253,7 @@ def test_text_is_the_format_without_a_word() -> None:
 
 def test_tool_choice_none_leaves_the_tools_out() -> None:
     assert rendered([user()], [_TOOL], tool_choice="none") == rendered([user()])
+    assert rendered([user()], [_PYTHON], tool_choice="none") == rendered([user()])
     assert rendered([user()], [_TOOL], tool_choice="required") == rendered([user()], [_TOOL])
     named = {"type": "function", "function": {"name": "get_time"}}
     assert rendered([user()], [_TOOL], tool_choice=named) == rendered([user()], [_TOOL])
@@ -237,8 +303,9 @@ def test_no_reasoning_opens_the_final_message() -> None:
     assert parse_completion([*prompt.opened, *encode("Hi")])["content"] == "Hi"
 
 
-def test_no_reasoning_leaves_room_for_a_call() -> None:
-    prompt = render_prompt([user()], [_TOOL], reasoning_effort="none")
+@pytest.mark.parametrize("tool", [_TOOL, _PYTHON])
+def test_no_reasoning_leaves_room_for_a_call(tool: dict[str, Any]) -> None:
+    prompt = render_prompt([user()], [tool], reasoning_effort="none")
     assert decode(list(prompt.opened)) == "<|channel|>analysis<|message|><|end|><|start|>assistant"
 
 

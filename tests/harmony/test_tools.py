@@ -3,8 +3,8 @@ from typing import Any
 import pytest
 from openai_harmony import Conversation, DeveloperContent, Message, Role, ToolDescription
 
-from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
-from jupyter_mlx_gpt_oss.harmony.tools import read_tools, render_tools
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.harmony.tools import offers_python, read_tools, render_tools
 
 
 def function(name: str = "f", parameters: Any = None, description: Any = None) -> dict[str, Any]:
@@ -183,10 +183,25 @@ def test_a_bad_tool_names_the_field(tools: Any, param: str) -> None:
     assert caught.value.param == param
 
 
-def test_the_python_tool_is_not_served_yet() -> None:
-    with pytest.raises(UnsupportedFeatureError) as caught:
-        read_tools([function(), {"type": "python"}])
-    assert caught.value.param == "tools[1]"
+def test_the_python_tool_is_told_apart_from_the_functions() -> None:
+    tools = [function("get"), {"type": "python"}]
+    assert [tool.name for tool in read_tools(tools)] == ["get"]
+    assert offers_python(tools)
+    assert not offers_python([function("python")])
+
+
+@pytest.mark.parametrize(
+    ("tools", "param"),
+    [
+        ([{"type": "python"}, {"type": "python"}], "tools[1]"),
+        ([function("python"), {"type": "python"}], "tools[1]"),
+        ([{"type": "python"}, function("python")], "tools[1].function.name"),
+    ],
+)
+def test_one_tool_alone_has_the_name_python(tools: Any, param: str) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        read_tools(tools)
+    assert caught.value.param == param
 
 
 def test_a_declaration_reads_back_as_it_was_written() -> None:
