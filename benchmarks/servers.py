@@ -155,7 +155,7 @@ async def _frames(client: httpx.AsyncClient, body: dict[str, Any]) -> AsyncItera
                 yield json.loads(line[6:])
 
 
-async def _ask(client: httpx.AsyncClient, messages: list[dict[str, str]], max_tokens: int) -> Stream:
+async def ask(client: httpx.AsyncClient, messages: list[dict[str, str]], max_tokens: int) -> Stream:
     """Stream one greedy answer."""
     body = {
         "model": "default_model",
@@ -182,7 +182,7 @@ async def _ask(client: httpx.AsyncClient, messages: list[dict[str, str]], max_to
     return seen
 
 
-def _user(text: str) -> list[dict[str, str]]:
+def user(text: str) -> list[dict[str, str]]:
     return [{"role": "user", "content": text}]
 
 
@@ -190,7 +190,7 @@ def _user(text: str) -> list[dict[str, str]]:
 
 
 async def _one(client: httpx.AsyncClient) -> dict[str, float]:
-    seen = await _ask(client, _user(_STORY), 200)
+    seen = await ask(client, user(_STORY), 200)
     return {
         "first_frame_seconds": seen.first,
         "tokens_per_second": (seen.num_tokens - 1) / max(seen.last - seen.first, 1e-9),
@@ -200,7 +200,7 @@ async def _one(client: httpx.AsyncClient) -> dict[str, float]:
 def _many(count: int) -> Callable[[httpx.AsyncClient], Awaitable[dict[str, float]]]:
     async def run(client: httpx.AsyncClient) -> dict[str, float]:
         start = time.perf_counter()
-        streams = await asyncio.gather(*(_ask(client, _user(_STORY), 200) for _ in range(count)))
+        streams = await asyncio.gather(*(ask(client, user(_STORY), 200) for _ in range(count)))
         seconds = time.perf_counter() - start
         return {
             "last_first_frame_seconds": max(stream.first for stream in streams),
@@ -214,17 +214,17 @@ async def _chat(client: httpx.AsyncClient) -> dict[str, float]:
     messages: list[dict[str, str]] = [{"role": "system", "content": "Be brief. " * 60}]
     first = 0.0
     for _ in range(10):
-        messages += _user(_STORY)
-        seen = await _ask(client, messages, 200)
+        messages += user(_STORY)
+        seen = await ask(client, messages, 200)
         messages.append({"role": "assistant", "content": seen.text or "-"})
         first = seen.first
     return {"tenth_first_frame_seconds": first}
 
 
 async def _long(client: httpx.AsyncClient) -> dict[str, float]:
-    running = [asyncio.create_task(_ask(client, _user(_COUNT), 400)) for _ in range(3)]
+    running = [asyncio.create_task(ask(client, user(_COUNT), 400)) for _ in range(3)]
     await asyncio.sleep(1.5)  # they run
-    await _ask(client, _user("wave " * 4000), 4)
+    await ask(client, user("wave " * 4000), 4)
     streams = await asyncio.gather(*running)
     return {"longest_gap_seconds": max(stream.longest_gap for stream in streams)}
 
@@ -241,7 +241,7 @@ SCENARIOS: dict[str, Callable[[httpx.AsyncClient], Awaitable[dict[str, float]]]]
 async def _measure(url: str, scenarios: list[str]) -> dict[str, float]:
     headers = {"Authorization": f"Bearer {_KEY}"}
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=900) as client:
-        await _ask(client, _user("Count to 5."), 8)  # loads the model where that is lazy
+        await ask(client, user("Count to 5."), 8)  # loads the model where that is lazy
         figures: dict[str, float] = {}
         for name in scenarios:
             for figure, value in (await SCENARIOS[name](client)).items():
