@@ -297,8 +297,8 @@ class EngineProcess:
                 self._take_loaded(model)
             case LoadFailed(code=code, message=message):
                 self._forget(_ERRORS.get(code, ModelLoadError)(message))
-            case RequestFailed(request_id=request_id, code=code, message=message):
-                self._tell(request_id, _ERRORS.get(code, GenerationError)(message))
+            case RequestFailed(request_id=request_id):
+                self._tell(request_id, _failure(report))
             case StepDone():
                 self._take_step(report)
 
@@ -328,6 +328,12 @@ class EngineProcess:
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
             self._tell(output.request_id, _news(output))
+
+
+def _failure(report: RequestFailed) -> GptOssError:
+    if report.code == InvalidRequestError.code:
+        return InvalidRequestError(report.message, param=report.param)
+    return _ERRORS.get(report.code, GenerationError)(report.message)
 
 
 def _news(output: RequestOutput) -> Progress | TokenOutput:

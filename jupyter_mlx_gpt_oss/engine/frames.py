@@ -81,6 +81,8 @@ class RequestFailed(msgspec.Struct, tag="request_failed", frozen=True):
     request_id: str
     code: str
     message: str
+    param: str | None = None
+    """The field at fault, where the request is."""
 
 
 class StepDone(msgspec.Struct, tag="step", frozen=True):

@@ -9,6 +9,7 @@ from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.fields import require_list, require_object, require_text
+from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
 
 _MODES = ("auto", "none", "required")
 _OBJECT_TYPES = ("function", "allowed_tools")
@@ -59,8 +60,8 @@ def _from_mode(mode: Any, names: frozenset[str], param: str) -> ToolChoice:
 
 def _name_in(tool: Any, offered: Collection[str], param: str) -> str:
     fields = require_object(tool, param)
-    if fields.get("type") == "python":
-        param, name = f"{param}.type", "python"
+    if fields.get("type") == PYTHON:
+        param, name = f"{param}.type", PYTHON
     else:
         function = require_object(fields.get("function"), f"{param}.function")
         param, name = f"{param}.function.name", require_text(function.get("name"), f"{param}.function.name")

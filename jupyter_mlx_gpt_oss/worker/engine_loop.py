@@ -6,7 +6,6 @@ Owned by the worker's main thread. Each `step` reads as: admit, plan, compute, h
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
 
 import mlx.core as mx
 
@@ -21,22 +20,20 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     RequestOutput,
     StepDone,
 )
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage, TokenLogprobs
-from jupyter_mlx_gpt_oss.errors import GenerationError, OutOfMemoryError
-from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
+from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError, OutOfMemoryError
+from jupyter_mlx_gpt_oss.worker.constraint import Constraint, ConstraintFactory
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward
 from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
-from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
+from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn, TokenDrawer
 
 _log = logging.getLogger(__name__)
-_Sampled = dict[Sequence, tuple[int, tuple[TokenLogprobs, ...]]]
-"""The token of every sequence that has one in this step, with its log probabilities where it wants them."""
 
 
 class EngineLoop:
@@ -56,6 +53,8 @@ class EngineLoop:
         self._memory = MemoryBudget.measure(loaded.model, config.prefix_cache_bytes)
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
+        self._drawer = TokenDrawer(loaded)
+        self._constraints = ConstraintFactory(loaded.info.vocabulary_size)
         self._ahead: Sequence | None = None
 
     @property
@@ -105,6 +104,11 @@ class EngineLoop:
     def _add(self, request: GenerationRequest) -> None:
         room = self._loaded.info.context_length - len(request.prompt_token_ids)
         sequence = Sequence(request, max_tokens=min(request.max_tokens, room))
+        try:
+            sequence.constraint = self._constraint(request)
+        except InvalidRequestError as error:
+            self._fail(sequence, error)
+            return
         if not self._memory.fits(sequence, running=()):
             message = self._memory.refusal(sequence)
             self._post(RequestFailed(request.request_id, OutOfMemoryError.code, message))
@@ -113,6 +117,15 @@ class EngineLoop:
         self._scheduler.add(sequence)
         progress = Progress(stage=ProgressStage.QUEUED, done=ahead)
         self._report([RequestOutput(request.request_id, progress=progress)], 0.0)
+
+    def _constraint(self, request: GenerationRequest) -> Constraint | None:
+        """Compile a request's grammar, and go to where a resumed answer stands in it."""
+        if request.grammar is None:
+            return None
+        constraint = self._constraints.compile(request.grammar)
+        for token_id in request.output_token_ids:
+            constraint.accept(token_id)
+        return constraint
 
     def _may_run(self, sequence: Sequence) -> bool:
         running = self._scheduler.running
@@ -137,7 +150,10 @@ class EngineLoop:
             if len(chunks) == 1:
                 self._fail(chunks[0].sequence, error)
                 return []
-            _log.warning("a step of %d sequences failed, each is tried alone", len(chunks), exc_info=error)
+            if not isinstance(error, InvalidRequestError):
+                _log.warning(
+                    "a step of %d sequences failed, each is tried alone", len(chunks), exc_info=error
+                )
         outputs = []
         for chunk in chunks:  # caches may hold half of the failed step: each begins anew from what is kept
             self._caches.begin(chunk.sequence)
@@ -155,30 +171,36 @@ class EngineLoop:
         ]
         hidden = forward(self._loaded.model, rows)
         last = [index for index, chunk in enumerate(chunks) if chunk.is_last]
-        sampled: _Sampled = {}
+        drawn: Drawn = {}
         if last:
             picked = hidden if len(last) == len(chunks) else hidden[mx.array(last)]
-            sampled = self._sample(picked, [chunks[index].sequence for index in last])
+            drawn = self._drawer.draw(picked, [chunks[index].sequence for index in last])
         else:
             mx.eval(hidden)
         for chunk in chunks:
             self._caches.book(chunk)
-        return [self._hand_out(chunk.sequence, sampled) for chunk in chunks]
+        outputs = (self._hand_out(chunk.sequence, drawn) for chunk in chunks)
+        return [output for output in outputs if output is not None]
 
     def _step_with_draft(self, chunk: Chunk, draft: list[int], start: float) -> None:
         """Compute one step of a sequence that decodes alone, and check a guess of its next tokens in it."""
         sequence = chunk.sequence
         try:
-            tokens = self._check_draft(sequence, draft)
+            row = Row([sequence.token_ids[-1], *draft], sequence.caches, num_outputs=len(draft) + 1)
+            tokens = self._drawer.check_draft(forward(self._loaded.model, [row]), sequence, draft)
         except Exception as error:  # noqa: BLE001  the worker's border
             self._fail(sequence, error)
             return
         finish_reason = None
-        for num_taken, token in enumerate(tokens, 1):
-            finish_reason = sequence.append(token)
-            if finish_reason is not None:
-                tokens = tokens[:num_taken]
-                break
+        try:
+            for num_taken, token in enumerate(tokens, 1):
+                finish_reason = sequence.append(token)
+                if finish_reason is not None:
+                    tokens = tokens[:num_taken]
+                    break
+        except InvalidRequestError as error:
+            self._fail(sequence, error)
+            return
         # The last token was sampled, not computed; what was computed behind it is taken back.
         self._caches.rewind(sequence, len(draft) + 1 - len(tokens))
         sequence.num_computed += len(tokens)
@@ -190,37 +212,20 @@ class EngineLoop:
         output = RequestOutput(request_id, tuple(tokens), finish_reason, sequence.num_cached_tokens)
         self._report([output], seconds)
 
-    def _check_draft(self, sequence: Sequence, draft: list[int]) -> list[int]:
-        """Return the drafted tokens that are sampled anyway, and the token behind them."""
-        num_outputs = len(draft) + 1
-        row = Row([sequence.token_ids[-1], *draft], sequence.caches, num_outputs)
-        hidden = forward(self._loaded.model, [row])
-        prompt = sequence.request.prompt_token_ids
-        logits = self._loaded.head(hidden, [prompt] * num_outputs)
-        rows = [_sampling_row(sequence, draft[:count]) for count in range(num_outputs)]
-        sampled: Any = sample(logits, rows).tolist()
-        num_right = 0
-        while num_right < len(draft) and sampled[num_right] == draft[num_right]:
-            num_right += 1
-        return list(sampled[: num_right + 1])
-
-    def _sample(self, hidden: mx.array, sequences: list[Sequence]) -> _Sampled:
-        logits = self._loaded.head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
-        wanted = [sequence.request.num_logprobs for sequence in sequences]
-        tokens: Any = sample(logits, [_sampling_row(sequence, []) for sequence in sequences]).tolist()
-        logprobs = token_logprobs(logits, tokens, wanted)
-        return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
-
-    def _hand_out(self, sequence: Sequence, sampled: _Sampled) -> RequestOutput:
-        """Append what was sampled for a sequence; return the request's news."""
+    def _hand_out(self, sequence: Sequence, drawn: Drawn) -> RequestOutput | None:
+        """Append what was drawn for a sequence; return the request's news, if it goes on."""
         request_id = sequence.request.request_id
-        if sequence not in sampled:
+        if sequence not in drawn:
             progress = Progress(
                 stage=ProgressStage.PREFILL, done=sequence.num_computed, total=sequence.num_prompt_tokens
             )
             return RequestOutput(request_id, progress=progress)
-        token, logprobs = sampled[sequence]
-        finish_reason = sequence.append(token)
+        token, logprobs = drawn[sequence]
+        try:
+            finish_reason = sequence.append(token)
+        except InvalidRequestError as error:  # of its own grammar; the others' tokens stand
+            self._fail(sequence, error)
+            return None
         if finish_reason is not None:
             self._remove(request_id)
         return RequestOutput(
@@ -250,8 +255,11 @@ class EngineLoop:
             self._ahead = None
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
-        _log.error("a sequence of %d tokens failed", len(sequence.token_ids), exc_info=error)
         self._scheduler.remove(sequence.request.request_id)
+        if isinstance(error, InvalidRequestError):
+            self._post(RequestFailed(sequence.request.request_id, error.code, error.message, error.param))
+            return
+        _log.error("a sequence of %d tokens failed", len(sequence.token_ids), exc_info=error)
         is_memory = isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
         code = OutOfMemoryError.code if is_memory else GenerationError.code
         message = "The engine failed while computing this answer. Send the request again."
@@ -271,19 +279,3 @@ class EngineLoop:
                 step_seconds=seconds,
             )
         )
-
-
-def _sampling_row(sequence: Sequence, draft: list[int]) -> SamplingRow:
-    """Return what a sequence's next token is drawn by, behind a draft where there is one."""
-    sampling = sequence.request.sampling
-    counts_tokens = sampling.presence_penalty or sampling.frequency_penalty
-    is_repetition_penalised = sampling.repetition_penalty != 1.0
-    recent = (
-        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if is_repetition_penalised else []
-    )
-    return SamplingRow(
-        sampling=sampling,
-        position=sequence.num_output_tokens + len(draft),
-        output_token_ids=[*sequence.output_token_ids, *draft] if counts_tokens else (),
-        recent_token_ids=recent,
-    )

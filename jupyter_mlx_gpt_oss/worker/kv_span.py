@@ -149,7 +149,9 @@ def end_replay(caches: list[Any], replayed: Sequence[Any], kinds: LayerKinds, po
 def _fill_rings(caches: list[Any], kinds: LayerKinds, snapshot: Snapshot, position: int) -> None:
     for (keys, values), index in zip(snapshot.layers, kinds.sliding, strict=True):
         ring = caches[index]
-        ring.keys, ring.values, ring.offset, ring._idx = keys, values, position, keys.shape[2]  # noqa: SLF001
+        # A ring assigns single tokens into its array objects, so it gets ones of its own; MLX copies when it writes.
+        ring.keys, ring.values = _slice((keys, values), 0, keys.shape[2])
+        ring.offset, ring._idx = position, keys.shape[2]  # noqa: SLF001
 
 
 def _ring_tail(ring: RotatingKVCache, position: int, window: int) -> KeysValues | None:

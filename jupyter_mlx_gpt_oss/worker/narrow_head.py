@@ -32,6 +32,7 @@ class NarrowHead:
         self._contexts: list[Sequence[int]] = []
         self._token_ids: _Ids = self._trained_ids
         self._weights = mx.array(0)
+        self._is_candidate: mx.array | None = None
 
     def __call__(self, hidden: mx.array, contexts: Sequence[Sequence[int]]) -> Logits:
         """Score the rows' next tokens. See `Head`."""
@@ -39,16 +40,21 @@ class NarrowHead:
         if [id(context) for context in contexts] != [id(context) for context in self._contexts]:
             self._contexts = list(contexts)
             self._choose()
-        return Logits(hidden @ self._weights, self._token_ids)
+        values = hidden @ self._weights
+        if self._is_candidate is not None:
+            values = mx.where(self._is_candidate, values, -mx.inf)
+        return Logits(values, self._token_ids)
 
     def _choose(self) -> None:
-        """Make the candidates' part of the head: (H, C)."""
-        seen = np.unique(np.concatenate([np.asarray(context, dtype=np.int64) for context in self._contexts]))
-        bases = np.unique(self._base_ids[seen[(seen >= 0) & (seen < len(self._base_ids))]])
-        starts = np.searchsorted(self._sorted_bases, bases, side="left")
-        ends = np.searchsorted(self._sorted_bases, bases, side="right")
-        twins = [self._by_base[start:end] for start, end in zip(starts, ends, strict=True)]
-        self._token_ids = np.union1d(self._trained_ids, np.concatenate([*twins, np.empty(0, np.int64)]))
+        """Make the candidates' part of the head: (H, C), and which of them each row may take: (B, C)."""
+        candidates = [self._candidates(context) for context in self._contexts]
+        self._token_ids = np.unique(np.concatenate(candidates))
+        # An answer does not depend on what else is being answered, so a row takes none of another's candidates.
+        self._is_candidate = (
+            mx.array(np.stack([np.isin(self._token_ids, own, assume_unique=True) for own in candidates]))
+            if len(candidates) > 1
+            else None
+        )
         rows, full = mx.array(self._token_ids), self._full
         dense = mx.dequantize(
             full.weight[rows],
@@ -59,3 +65,12 @@ class NarrowHead:
         )
         self._weights = mx.contiguous(dense.T)
         mx.eval(self._weights)
+
+    def _candidates(self, context: Sequence[int]) -> _Ids:
+        """Return the trained tokens and the twins of a context's, in order."""
+        seen = np.unique(np.asarray(context, dtype=np.int64))
+        bases = np.unique(self._base_ids[seen[(seen >= 0) & (seen < len(self._base_ids))]])
+        starts = np.searchsorted(self._sorted_bases, bases, side="left")
+        ends = np.searchsorted(self._sorted_bases, bases, side="right")
+        twins = [self._by_base[start:end] for start, end in zip(starts, ends, strict=True)]
+        return np.union1d(self._trained_ids, np.concatenate([*twins, np.empty(0, np.int64)]))

@@ -1,7 +1,7 @@
 """What a sequence has said before to a guess of what it says next, and whether guessing pays.
 
 Tool arguments, code edits and JSON repeat the prompt. The last tokens are looked up in the sequence itself, and what followed
-them then is the draft; one step checks all of it. Exact: a drafted token counts only if it is the one that is sampled at its
+them then is the draft; one step checks all of it. Where a grammar leaves no choice, what it forces is the draft. Exact: a drafted token counts only if it is the one that is sampled at its
 position anyway.
 """
 
@@ -40,15 +40,15 @@ class PromptLookup:
 
     def draft(self, sequence: Sequence) -> list[int]:
         """Return tokens that may follow; none where nothing matches or drafting does not pay."""
-        request = sequence.request
-        if not self._max_draft_tokens or request.num_logprobs is not None or request.grammar is not None:
+        if not self._max_draft_tokens or sequence.request.num_logprobs is not None:
             return []
         if self._pause:
             self._pause -= 1
             return []
         if sequence is not self._sequence:
             self._sequence, self._index = sequence, _Index()
-        return self._look_up(sequence)
+        forced = [] if sequence.constraint is None else sequence.constraint.forced_token_ids()
+        return forced[: self._room(sequence)] or self._look_up(sequence)
 
     def note_plain(self, seconds: float) -> None:
         """Learn from a step that computed one token."""
@@ -75,5 +75,8 @@ class PromptLookup:
             index.ends[tuple(tokens[end - _MATCH_TOKENS : end])] = end
         index.num_tokens = len(tokens)
         start = index.ends.get(tuple(tokens[-_MATCH_TOKENS:]))
-        room = sequence.max_tokens - sequence.num_output_tokens - 1
-        return [] if start is None else tokens[start : start + min(self._max_draft_tokens, max(room, 0))]
+        return [] if start is None else tokens[start : start + self._room(sequence)]
+
+    def _room(self, sequence: Sequence) -> int:
+        """Return how many tokens may be guessed; the one behind them is drawn, and counts too."""
+        return min(self._max_draft_tokens, max(0, sequence.max_tokens - sequence.num_output_tokens - 1))

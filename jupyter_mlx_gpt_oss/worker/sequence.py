@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest
+from jupyter_mlx_gpt_oss.worker.constraint import Constraint
 from jupyter_mlx_gpt_oss.worker.kv_span import Snapshot
 
 
@@ -18,6 +19,8 @@ class Sequence:
     request: GenerationRequest
     max_tokens: int
     """The request's, or what the context leaves."""
+    constraint: Constraint | None = None
+    """Where the answer stands in the request's grammar, if it has one."""
     caches: list[Any] = field(default_factory=list)
     """One cache of mlx-lm for each layer, empty until the sequence runs; they hold num_computed tokens."""
     num_computed: int = 0
@@ -67,8 +70,14 @@ class Sequence:
         return self.token_ids[self.num_prompt_tokens :]
 
     def append(self, token_id: int) -> FinishReason | None:
-        """Add a sampled token; return why the answer ends with it, if it does."""
+        """Add a sampled token; return why the answer ends with it, if it does.
+
+        Raises:
+            InvalidRequestError: the grammar has become too complex to go on.
+        """
         self.token_ids.append(token_id)
+        if self.constraint is not None:
+            self.constraint.accept(token_id)
         if token_id in self.request.stop_token_ids:
             return FinishReason.STOP
         if self.num_output_tokens >= self.max_tokens:

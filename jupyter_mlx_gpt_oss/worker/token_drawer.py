@@ -1,0 +1,109 @@
+"""Hidden rows to the tokens of their sequences, each within its own grammar where it has one.
+
+Owned by the worker's main thread.
+"""
+
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from jupyter_mlx_gpt_oss.engine.request import TokenLogprobs
+from jupyter_mlx_gpt_oss.worker.constraint import Allowed, allows_any, mask_logits
+from jupyter_mlx_gpt_oss.worker.head import FullHead, Logits
+from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
+from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
+from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
+from jupyter_mlx_gpt_oss.worker.sequence import Sequence
+
+Drawn = dict[Sequence, tuple[int, tuple[TokenLogprobs, ...]]]
+"""The token of every sequence, with its log probabilities where it wants them."""
+
+
+class TokenDrawer:
+    """Scores, masks and samples.
+
+    Args:
+        loaded: the model; its head may score a part of the vocabulary.
+    """
+
+    def __init__(self, loaded: LoadedModel) -> None:
+        self._head = loaded.head
+        self._full_head = FullHead(loaded.model)
+
+    def draw(self, hidden: mx.array, sequences: list[Sequence]) -> Drawn:
+        """Draw the next token of each sequence.
+
+        Args:
+            hidden: (B, H), one row a sequence.
+            sequences: B of them.
+
+        Raises:
+            InvalidRequestError: a grammar cannot be kept to any further.
+        """
+        logits = self._head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
+        begin_eval: Any = mx.async_eval  # its type stubs lack it
+        begin_eval(logits.values)  # the masks are made meanwhile
+        masks = [None if each.constraint is None else each.constraint.allowed() for each in sequences]
+        rows = [_sampling_row(sequence, []) for sequence in sequences]
+        tokens = self._sample(hidden, logits, masks, rows)
+        wanted = [sequence.request.num_logprobs for sequence in sequences]
+        logprobs = token_logprobs(logits, tokens, wanted)
+        return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
+
+    def check_draft(self, hidden: mx.array, sequence: Sequence, draft: list[int]) -> list[int]:
+        """Return the drafted tokens that are drawn anyway, and the token behind them.
+
+        Args:
+            hidden: (len(draft) + 1, H), of the last token and of each drafted one.
+            sequence: that they continue.
+            draft: at least one token.
+        """
+        num_rows = len(draft) + 1
+        masks: list[Allowed | None] = [None] * num_rows
+        if sequence.constraint is not None:
+            along = sequence.constraint.allowed_along(draft)
+            num_rows, masks = len(along), list(along)
+        logits = self._head(hidden[:num_rows], [sequence.request.prompt_token_ids] * num_rows)
+        rows = [_sampling_row(sequence, draft[:count]) for count in range(num_rows)]
+        drawn = self._sample(hidden[:num_rows], logits, masks, rows)
+        num_right = 0
+        while num_right < num_rows - 1 and drawn[num_right] == draft[num_right]:
+            num_right += 1
+        return drawn[: num_right + 1]
+
+    def _sample(
+        self, hidden: mx.array, logits: Logits, masks: list[Allowed | None], rows: list[SamplingRow]
+    ) -> list[int]:
+        tokens: Any = sample(mask_logits(logits, masks), rows).tolist()
+        # A head that scores a part of the vocabulary may have nothing that a grammar allows: those rows alone are scored
+        # over all of it, so that the others draw what they would have drawn without them.
+        starved = [
+            index
+            for index, mask in enumerate(masks)
+            if mask is not None and not allows_any(mask, logits.token_ids)
+        ]
+        if starved:
+            full = self._full_head(hidden[mx.array(starved)], [])
+            again: Any = sample(
+                mask_logits(full, [masks[index] for index in starved]), [rows[index] for index in starved]
+            ).tolist()
+            for index, token in zip(starved, again, strict=True):
+                tokens[index] = token
+        return [int(token) for token in np.asarray(tokens)]
+
+
+def _sampling_row(sequence: Sequence, draft: list[int]) -> SamplingRow:
+    """Return what a sequence's next token is drawn by, behind a draft where there is one."""
+    sampling = sequence.request.sampling
+    counts_tokens = sampling.presence_penalty or sampling.frequency_penalty
+    is_repetition_penalised = sampling.repetition_penalty != 1.0
+    recent = (
+        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if is_repetition_penalised else []
+    )
+    return SamplingRow(
+        sampling=sampling,
+        position=sequence.num_output_tokens + len(draft),
+        output_token_ids=[*sequence.output_token_ids, *draft] if counts_tokens else (),
+        recent_token_ids=recent,
+    )
