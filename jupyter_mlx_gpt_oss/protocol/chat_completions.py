@@ -62,10 +62,10 @@ class ChatCompletionRequest(_Fields):
     """Required by OpenAI's clients; any name is served by the one model there is."""
     messages: Annotated[list[JsonObject], Field(min_length=1)]
     tools: list[JsonObject] | None = None
-    tool_choice: Literal["none", "auto"] | None = None
+    tool_choice: str | JsonObject | None = None
     parallel_tool_calls: bool | None = None
     functions: list[JsonObject] | None = None
-    function_call: Literal["none", "auto"] | None = None
+    function_call: str | JsonObject | None = None
     response_format: JsonObject | None = None
     reasoning_effort: ReasoningEffort | None = None
     reasoning: ReasoningOptions | None = None
@@ -146,8 +146,10 @@ class ChatCompletionRequest(_Fields):
         ]
 
     @property
-    def choice(self) -> Literal["none", "auto"]:
-        """Whether tools may be called; `function_call` is the legacy name."""
+    def choice(self) -> str | JsonObject:
+        """Which tools may or must be called, as `tool_choice`; `function_call` is the legacy name of it."""
+        if self.tool_choice is None and isinstance(self.function_call, dict):
+            return {"type": "function", "function": self.function_call}
         return self.tool_choice or self.function_call or "auto"
 
     @property

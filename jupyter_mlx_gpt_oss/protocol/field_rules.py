@@ -46,7 +46,6 @@ _OFF_VALUES: Mapping[str, tuple[object, ...]] = {
     "moderation": (None,),
     "web_search_options": (None,),
 }
-_FREE_TOOL_CHOICES = (None, "none", "auto")
 
 
 def refuse_unserved_fields(fields: Mapping[str, Any]) -> None:
@@ -61,39 +60,6 @@ def refuse_unserved_fields(fields: Mapping[str, Any]) -> None:
             raise UnsupportedFeatureError(
                 f"`{name}` is not served here with this value; leave it out.", param=name
             )
-    for name in ("tool_choice", "function_call"):
-        if _is_forced(fields.get(name)):
-            message = f"`{name}` may be `none` or `auto`; a call cannot be forced here."
-            raise UnsupportedFeatureError(message, param=name)
-    _refuse_strict(fields)
-
-
-def _is_forced(choice: object) -> bool:
-    return choice not in _FREE_TOOL_CHOICES and (isinstance(choice, dict) or choice == "required")
-
-
-def _refuse_strict(fields: Mapping[str, Any]) -> None:
-    tools = fields.get("tools")
-    strict = [
-        f"tools[{index}].function.strict"
-        for index, tool in enumerate(tools if isinstance(tools, list) else ())
-        if _at(tool, "function", "strict") is True
-    ]
-    if _at(fields, "response_format", "json_schema", "strict") is True:
-        strict.append("response_format.json_schema.strict")
-    if strict:
-        message = (
-            "A schema is shown to the model and not enforced here; leave `strict` out or set it to false."
-        )
-        raise UnsupportedFeatureError(message, param=strict[0])
-
-
-def _at(value: object, *keys: str) -> object:
-    for key in keys:
-        if not isinstance(value, Mapping):
-            return None
-        value = value.get(key)
-    return value
 
 
 def validate_fields(model: type[RequestModel], fields: dict[str, Any]) -> RequestModel:
