@@ -1,0 +1,1 @@
+"""What makes the embedded model: corpus, training, export, evaluation. Not part of the wheel."""

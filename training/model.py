@@ -1,0 +1,303 @@
+"""GPT-OSS at hidden size 128 in PyTorch: the architecture of mlx-lm's gpt_oss, differentiable, with code embeddings.
+
+Knows nothing of the corpus. Shapes: B sequences, T tokens, hidden 128. Mathematics as in mlx_lm/models/gpt_oss.py.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS
+
+
+@dataclass(frozen=True, slots=True)
+class ModelConfig:
+    """Sizes of the model; the names are those of a gpt_oss config.json where it has them."""
+
+    hidden_size: int = 128
+    num_layers: int = 4
+    num_heads: int = 4
+    num_kv_heads: int = 2
+    head_dim: int = 64
+    intermediate_size: int = 128
+    num_experts: int = 4
+    experts_per_token: int = 2
+    sliding_window: int = 128
+    rms_norm_eps: float = 1e-5
+    rope_theta: float = 150_000.0
+    yarn_factor: float = 32.0
+    yarn_beta_fast: float = 32.0
+    yarn_beta_slow: float = 1.0
+    original_context: int = 4096
+    swiglu_limit: float = 7.0
+    num_classes: int = 10
+
+
+def yarn_wavelengths(config: ModelConfig) -> tuple[Tensor, float]:
+    """Return the rotary wavelengths over 2 pi, shape (head_dim / 2,), and the factor for cosine and sine.
+
+    As mlx-lm's YarnRoPE computes them: the correction range is floored and ceiled.
+    """
+    dims, base = config.head_dim, config.rope_theta
+
+    def correction(rotations: float) -> float:
+        return dims * math.log(config.original_context / (rotations * 2 * math.pi)) / (2 * math.log(base))
+
+    low = max(math.floor(correction(config.yarn_beta_fast)), 0)
+    high = min(math.ceil(correction(config.yarn_beta_slow)), dims - 1)
+    plain = base ** (torch.arange(0, dims, 2, dtype=torch.float64) / dims)
+    stretched = config.yarn_factor * plain
+    ramp = ((torch.arange(dims // 2, dtype=torch.float64) - low) / max(high - low, 0.001)).clamp(0, 1)
+    mixed = (stretched * plain) / (stretched * (1 - ramp) + plain * ramp)
+    return mixed.float(), 0.1 * math.log(config.yarn_factor) + 1.0
+
+
+class SinkAttention(torch.autograd.Function):
+    """Flash attention with sinks: a sink is one more key whose value is zero.
+
+    The flash kernel's backward pass is exact when it is given the output and log-sum-exp that include the sink.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the attention's output; q, k, v have the shape (B, heads, T, head_dim)."""
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
+        scale = 1 / math.sqrt(q.shape[-1])
+        plain, log_sum = flash(q, k, v, 0.0, mask is None, attn_mask=mask, scale=scale)
+        with_sink = torch.logaddexp(log_sum, sinks[None, :, None])
+        out = plain * (log_sum - with_sink).exp()[..., None]
+        ctx.save_for_backward(q, k, v, out, with_sink, sinks)
+        ctx.mask = mask
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
+        """Return the gradients of q, k, v and the sinks."""
+        q, k, v, out, with_sink, sinks = ctx.saved_tensors
+        flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
+        scale = 1 / math.sqrt(q.shape[-1])
+        grad_q, grad_k, grad_v = flash(
+            grad, q, k, v, out, with_sink, 0.0, ctx.mask is None, attn_mask=ctx.mask, scale=scale
+        )
+        share = (sinks[None, :, None] - with_sink).exp()
+        return grad_q, grad_k, grad_v, -(share * (grad * out).sum(-1)).sum((0, 2)), None
+
+
+def round_to_mxfp4(weight: Tensor) -> Tensor:
+    """Round to MXFP4 in groups of 32 on the last axis; the gradient passes straight through."""
+    with torch.no_grad():
+        groups = weight.reshape(*weight.shape[:-1], -1, 32)
+        largest = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12)
+        scale = torch.exp2(torch.round(torch.log2(largest / 6.0)).clamp(-127, 127))  # as mx.quantize
+        size = (groups / scale).abs().clamp_max(6.0)
+        step = torch.where(size < 2, 0.5, torch.where(size < 4, 1.0, 2.0))
+        rounded = (torch.round(size / step) * step * groups.sign() * scale).reshape(weight.shape)
+    return weight + (rounded - weight).detach()
+
+
+class Attention(nn.Module):
+    """Grouped-query attention with sinks; every other layer sees a sliding window."""
+
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        self.config, self.is_sliding = config, index % 2 == 0
+        self.q_proj = nn.Linear(hidden, config.num_heads * config.head_dim)
+        self.k_proj = nn.Linear(hidden, config.num_kv_heads * config.head_dim)
+        self.v_proj = nn.Linear(hidden, config.num_kv_heads * config.head_dim)
+        self.o_proj = nn.Linear(config.num_heads * config.head_dim, hidden)
+        self.sinks = nn.Parameter(torch.zeros(config.num_heads))
+        for linear in (self.q_proj, self.k_proj, self.v_proj, self.o_proj):
+            nn.init.normal_(linear.weight, std=0.8 / linear.in_features**0.5)
+            nn.init.zeros_(linear.bias)
+        with torch.no_grad():
+            self.o_proj.weight.mul_(0.5 / config.num_layers**0.5)
+
+    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor) -> Tensor:
+        """Return the attention of x (B, T, hidden)."""
+        config = self.config
+        batch, length, _ = x.shape
+
+        def heads(y: Tensor, count: int) -> Tensor:
+            return y.view(batch, length, count, config.head_dim).transpose(1, 2)
+
+        q = _rotate(heads(self.q_proj(x), config.num_heads), rope)
+        k = _rotate(heads(self.k_proj(x), config.num_kv_heads), rope)
+        v = heads(self.v_proj(x), config.num_kv_heads)
+        repeats = config.num_heads // config.num_kv_heads
+        k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1).contiguous()
+        out = SinkAttention.apply(q.contiguous(), k, v, self.sinks, window if self.is_sliding else None)
+        return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+
+
+def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    cos, sin = rope
+    first, second = x.chunk(2, -1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+
+
+class Experts(nn.Module):
+    """A mixture of experts with clamped SwiGLU, in MXFP4 when `is_quantised`."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        hidden, inner, experts = config.hidden_size, config.intermediate_size, config.num_experts
+        self.config = config
+        self.router = nn.Linear(hidden, experts)
+        nn.init.normal_(self.router.weight, std=0.8 / hidden**0.5)
+        nn.init.zeros_(self.router.bias)
+        down_scale = 0.4 / inner**0.5 / config.num_layers**0.5
+        self.gate_proj = nn.Parameter(torch.randn(experts, inner, hidden) * 0.7 / hidden**0.5)
+        self.up_proj = nn.Parameter(torch.randn(experts, inner, hidden) * 0.7 / hidden**0.5)
+        self.down_proj = nn.Parameter(torch.randn(experts, hidden, inner) * down_scale)
+        self.gate_bias = nn.Parameter(torch.zeros(experts, inner))
+        self.up_bias = nn.Parameter(torch.zeros(experts, inner))
+        self.down_bias = nn.Parameter(torch.zeros(experts, hidden))
+
+    def forward(self, x: Tensor, *, is_quantised: bool) -> tuple[Tensor, Tensor]:
+        """Return the output for x (tokens, hidden), and the loss that balances the experts."""
+        config = self.config
+        logits = self.router(x)
+        top, chosen = logits.topk(config.experts_per_token, -1)
+        shares = top.softmax(-1)
+        weights: list[Tensor] = [self.gate_proj, self.up_proj, self.down_proj]
+        if is_quantised:
+            weights = [round_to_mxfp4(weight) for weight in weights]
+        out, used = torch.zeros_like(x), []
+        for expert in range(config.num_experts):
+            rows, slots = (chosen == expert).nonzero(as_tuple=True)
+            used.append(len(rows) / len(x))
+            if len(rows):
+                y = self._expert(x[rows], expert, weights)
+                out = out.index_add(0, rows, y * shares[rows, slots][:, None])
+        balance = (logits.softmax(-1).mean(0) * torch.tensor(used)).sum()
+        return out, balance * config.num_experts / config.experts_per_token
+
+    def _expert(self, x: Tensor, expert: int, weights: list[Tensor]) -> Tensor:
+        limit = self.config.swiglu_limit
+        gate = functional.linear(x, weights[0][expert], self.gate_bias[expert]).clamp(max=limit)
+        up = functional.linear(x, weights[1][expert], self.up_bias[expert]).clamp(-limit, limit)
+        return functional.linear(
+            (up + 1) * (gate * torch.sigmoid(1.702 * gate)), weights[2][expert], self.down_bias[expert]
+        )
+
+
+class Layer(nn.Module):
+    """Attention and experts, each after a norm and added to the stream."""
+
+    def __init__(self, config: ModelConfig, index: int) -> None:
+        super().__init__()
+        self.input_norm = nn.Parameter(torch.ones(config.hidden_size))
+        self.post_norm = nn.Parameter(torch.ones(config.hidden_size))
+        self.attention, self.experts = Attention(config, index), Experts(config)
+        self.eps = config.rms_norm_eps
+
+    def forward(
+        self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor, *, is_quantised: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the layer's output (B, T, hidden), and the balance loss."""
+        shape = x.shape
+        x = x + self.attention(functional.rms_norm(x, shape[-1:], self.input_norm, self.eps), rope, window)
+        y = functional.rms_norm(x, shape[-1:], self.post_norm, self.eps).view(-1, shape[-1])
+        y, balance = self.experts(y, is_quantised=is_quantised)
+        return x + y.view(shape), balance
+
+
+class TinyGptOss(nn.Module):
+    """The model: code embeddings plus rows of their own for trained tokens.
+
+    A token's embedding is `code @ in_codes + in_classes[class]` plus its row of `in_rows`, or `in_default` where it
+    has none. The head's rows are made likewise from `out_codes`, `out_classes`, `out_rows`, `out_default`.
+    """
+
+    def __init__(self, config: ModelConfig, num_trained: int) -> None:
+        super().__init__()
+        hidden = config.hidden_size
+        basis, _ = torch.linalg.qr(torch.randn(hidden, hidden))
+        self.config = config
+        self.in_codes = nn.Parameter(basis[:CODE_BITS] * hidden**0.5 * 0.8)
+        self.in_classes = nn.Parameter(torch.randn(config.num_classes, hidden) * 0.2)
+        self.in_default = nn.Parameter(torch.randn(hidden) * 0.2)
+        self.in_rows = nn.Parameter(torch.randn(num_trained, hidden) * 0.25)
+        self.out_codes = nn.Parameter(basis[CODE_BITS : 2 * CODE_BITS].clone())
+        self.out_classes = nn.Parameter(torch.randn(config.num_classes, hidden) * 0.02)
+        self.out_default = nn.Parameter(torch.zeros(hidden))
+        self.out_rows = nn.Parameter(torch.randn(num_trained, hidden) * 0.03)
+        self.norm = nn.Parameter(torch.ones(hidden))
+        self.blocks = [Layer(config, index) for index in range(config.num_layers)]
+        self.layers = nn.ModuleList(self.blocks)
+        self._tables: dict[int, tuple[tuple[Tensor, Tensor], Tensor]] = {}
+        set_copying_heads(self, basis)
+
+    def forward(
+        self, codes: Tensor, classes: Tensor, rows: Tensor, *, is_quantised: bool
+    ) -> tuple[Tensor, Tensor]:
+        """Return the normed last states (B, T, hidden), and the balance loss.
+
+        Args:
+            codes: unit codewords, (B, T, CODE_BITS).
+            classes: classes of the leading character, (B, T).
+            rows: index into the trained rows, -1 for tokens without one, (B, T).
+            is_quantised: round the experts to MXFP4.
+        """
+        own = torch.where((rows >= 0)[..., None], self.in_rows[rows.clamp_min(0)], self.in_default)
+        x = codes @ self.in_codes + self.in_classes[classes] + own
+        rope, window = self._position_tables(x.shape[1])
+        total = torch.zeros(())
+        for layer in self.blocks:
+            x, balance = layer(x, rope, window, is_quantised=is_quantised)
+            total = total + balance
+        return functional.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.rms_norm_eps), total
+
+    def _position_tables(self, length: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
+        if length not in self._tables:
+            wavelengths, factor = yarn_wavelengths(self.config)
+            angles = torch.arange(length)[:, None] / wavelengths[None]
+            distance = torch.arange(length)[:, None] - torch.arange(length)[None]
+            visible = (distance >= 0) & (distance < self.config.sliding_window)
+            window = torch.zeros(length, length).masked_fill_(~visible, float("-inf"))[None, None]
+            self._tables[length] = ((angles.cos() * factor, angles.sin() * factor), window)
+        return self._tables[length]
+
+
+@torch.no_grad()
+def set_copying_heads(model: TinyGptOss, basis: Tensor) -> None:
+    """Set by hand what copying needs, before training: everything is trained afterwards.
+
+    Layer 0 gets a head that looks at the previous token; layer 1 an induction head, which finds the token that
+    followed the present one earlier; all heads of full-attention layers begin by copying what they look at.
+    """
+    config = model.config
+    dim = config.head_dim
+    reads, writes = basis[:CODE_BITS], basis[CODE_BITS : 2 * CODE_BITS]
+    wavelengths, _ = yarn_wavelengths(config)
+    frequencies = 1 / wavelengths
+    fast = 8  # rotations quick enough to tell one position from the next
+    previous = model.blocks[0].attention
+    for linear in (previous.q_proj, previous.k_proj):
+        linear.weight[:dim].mul_(0.1)
+        linear.bias[:dim].zero_()
+    previous.q_proj.bias[:fast] = 5.0
+    previous.k_proj.bias[:fast] = 5.0 * frequencies[:fast].cos()
+    previous.k_proj.bias[dim // 2 : dim // 2 + fast] = 5.0 * frequencies[:fast].sin()
+    previous.v_proj.weight[:dim] = reads
+    previous.o_proj.weight[:, :dim] = writes.T * 0.5
+    induction = model.blocks[1].attention
+    slow = torch.cat([torch.arange(14, 32), torch.arange(46, 64)])  # dimensions that hardly rotate
+    match, _ = torch.linalg.qr(torch.randn(CODE_BITS, len(slow)))
+    induction.q_proj.weight[:dim].zero_()
+    induction.k_proj.weight[:dim].zero_()
+    induction.q_proj.weight[slow] = 1.8 * match.T @ reads
+    induction.k_proj.weight[slow] = 1.8 * match.T @ writes
+    induction.sinks[0] = 3.0
+    for layer in model.blocks[1::2]:
+        attention = layer.attention
+        for head in range(config.num_kv_heads):
+            attention.v_proj.weight[head * dim : (head + 1) * dim] = reads
+        for head in range(config.num_heads):
+            attention.o_proj.weight[:, head * dim : (head + 1) * dim] = writes.T * 0.25
+    induction.o_proj.weight[:, :dim] = writes.T

@@ -1,0 +1,249 @@
+"""Train the model from nothing on a corpus, for a number of minutes, on two processes of one thread each.
+
+Usage: python -m training.train --data CORPUS.npz... --out MODEL.pt [--minutes 34]
+"""
+
+import argparse
+import math
+import multiprocessing
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.distributed
+from torch import Tensor
+from torch.nn import functional
+
+from jupyter_mlx_gpt_oss.demo.codes import leading_classes, unit_codes
+from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
+from training.data import Batch, Corpus
+from training.model import ModelConfig, TinyGptOss
+from training.optimizer import Optimizer
+
+_NUM_SAMPLED = 384  # rare tokens beside the ones present, for the softmax
+_RARE_WEIGHT = 4.0
+_WARM_STEPS = 60
+_REPORT_STEPS = 50
+_SAVE_STEPS = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to train; `progress` goes from 0 to 1 over the minutes."""
+
+    data: tuple[Path, ...]
+    out: Path
+    minutes: float
+    batch_tokens: int
+    repetition_steps: int
+    quantise_from: float
+    min_count: int
+    num_processes: int
+    port: int
+    init: Path | None
+    peak_rate: float
+
+    def rate(self, step: int, progress: float) -> float:
+        """Return the factor of the learning rates: a warm-up, a plateau, a line down."""
+        decay = 1.0 if progress < 0.35 else max(0.02, (1 - progress) / 0.65)
+        return self.peak_rate * min(1.0, (step + 1) / _WARM_STEPS) * decay
+
+
+@dataclass(frozen=True, slots=True)
+class Loss:
+    """The loss to minimise, and shares of tokens predicted right: all, and those without rows of their own."""
+
+    total: Tensor
+    accuracy: float
+    rare_accuracy: float
+
+
+class Objective:
+    """The loss of a batch: softmax over the trained rows, the rare tokens present and a sample of the others."""
+
+    def __init__(self, model: TinyGptOss, corpus: Corpus, rng: np.random.Generator) -> None:
+        self._model, self._rng = model, rng
+        self._codes = torch.from_numpy(unit_codes(np.arange(NUM_TOKENS)))
+        self._classes = torch.from_numpy(leading_classes())
+        self._trained = torch.from_numpy(corpus.trained_ids)
+        self._rare_ids = corpus.rare_ids
+        self._rows = torch.full((NUM_TOKENS,), -1, dtype=torch.long)
+        self._rows[self._trained] = torch.arange(len(self._trained))
+
+    def __call__(self, batch: Batch, *, is_quantised: bool) -> Loss:
+        """Return the loss of `batch`."""
+        token_ids, mask = torch.from_numpy(batch.token_ids), torch.from_numpy(batch.mask[:, 1:] > 0)
+        inputs, targets = token_ids[:, :-1], token_ids[:, 1:][mask]
+        states, balance = self._model(
+            self._codes[inputs], self._classes[inputs], self._rows[inputs], is_quantised=is_quantised
+        )
+        logits, labels, shift = self._logits(states[mask], inputs, targets)
+        each = functional.cross_entropy(logits, labels, reduction="none")
+        is_rare = self._rows[targets] < 0
+        weights = 1 + (_RARE_WEIGHT - 1) * is_rare
+        size_penalty = 3e-4 * (torch.logsumexp(logits, -1) ** 2).mean()
+        total = (
+            (each * weights).sum() / weights.sum()
+            + size_penalty
+            + 0.01 * balance / self._model.config.num_layers
+        )
+        right = ((logits.detach() - shift).argmax(-1) == labels).float()
+        rare = float(right[is_rare].mean()) if bool(is_rare.any()) else float("nan")
+        return Loss(total, float(right.mean()), rare)
+
+    def _logits(self, states: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return logits (tokens, rows), the column of each target, and what the sampling added to each column."""
+        model, trained = self._model, self._trained
+        present = torch.unique(torch.cat([targets, inputs.reshape(-1)]))
+        present = present[self._rows[present] < 0]
+        sampled = torch.from_numpy(self._rng.choice(self._rare_ids, _NUM_SAMPLED))
+        rare = torch.cat([present, sampled])
+        trained_head = (
+            self._codes[trained] @ model.out_codes
+            + model.out_classes[self._classes[trained]]
+            + model.out_rows
+        )
+        rare_head = (
+            self._codes[rare] @ model.out_codes + model.out_classes[self._classes[rare]] + model.out_default
+        )
+        logits = states @ torch.cat([trained_head, rare_head]).T
+        shift = torch.zeros(logits.shape[1])
+        shift[-_NUM_SAMPLED:] = math.log(len(self._rare_ids) / _NUM_SAMPLED)  # each stands for many
+        logits = logits + shift
+        is_target = sampled[None] == targets[:, None]
+        logits[:, -_NUM_SAMPLED:] = logits[:, -_NUM_SAMPLED:].masked_fill(is_target, -1e4)
+        columns = self._rows.clone()
+        columns[present] = torch.arange(len(present)) + len(trained)
+        return logits, columns[targets], shift
+
+
+class Run:
+    """One process's part of a training run."""
+
+    def __init__(self, plan: Plan, rank: int) -> None:
+        self._plan, self._rank = plan, rank
+        torch.manual_seed(0)
+        torch.set_num_threads(1)
+        torch.set_flush_denormal(True)
+        self._rng = np.random.default_rng(100 + rank)
+        state = torch.load(plan.init, weights_only=False) if plan.init else None
+        self._corpus = Corpus(list(plan.data), plan.min_count, state and state["trained_ids"])
+        self._model = TinyGptOss(ModelConfig(), len(self._corpus.trained_ids))
+        if state:
+            self._model.load_state_dict(state["model"])
+        self._objective = Objective(self._model, self._corpus, self._rng)
+        self._optimizer = Optimizer(self._model)
+        self._started = time.monotonic()
+        self._log: list[tuple[float, float, float]] = []
+
+    def train(self) -> None:
+        """Train until the minutes are over."""
+        plan = self._plan
+        self._report(
+            f"{len(self._corpus.lengths)} conversations, {len(self._corpus.trained_ids)} trained rows"
+        )
+        batches = self._corpus.batches(self._rng, plan.batch_tokens)
+        step, progress, num_tokens = 0, 0.0, 0
+        while progress < 1:
+            is_repetition = step < plan.repetition_steps
+            batch = self._corpus.repetition_batch(self._rng) if is_repetition else next(batches)
+            loss = self._objective(batch, is_quantised=progress > plan.quantise_from)
+            self._optimizer.clear()
+            loss.total.backward()
+            progress = self._average_gradients()
+            self._optimizer.step(plan.rate(step, progress))
+            num_tokens += batch.token_ids.size * plan.num_processes
+            self._log.append((loss.total.item(), loss.accuracy, loss.rare_accuracy))
+            step += 1
+            if step % _REPORT_STEPS == 0:
+                total, accuracy, rare = np.nanmean(np.array(self._log[-_REPORT_STEPS:]), axis=0)
+                self._report(
+                    f"step {step} {progress:.1%} {num_tokens / 1e6:.2f}M tokens "
+                    f"{num_tokens / (time.monotonic() - self._started):.0f}/s "
+                    f"loss {total:.4f} right {accuracy:.4f} rare {rare:.4f}"
+                )
+            if step % _SAVE_STEPS == 0:
+                self._save()
+        self._save()
+
+    def _average_gradients(self) -> float:
+        """Average the gradients of all processes, and return the progress, the same for all."""
+        parameters = list(self._model.parameters())
+        for parameter in parameters:
+            if parameter.grad is None:
+                parameter.grad = torch.zeros_like(parameter)
+        progress = (time.monotonic() - self._started) / 60 / self._plan.minutes
+        flat = torch.cat(
+            [*(p.grad.reshape(-1) for p in parameters if p.grad is not None), torch.tensor([progress])]
+        )
+        if self._plan.num_processes > 1:
+            torch.distributed.all_reduce(flat)
+            flat /= self._plan.num_processes
+        offset = 0
+        for parameter in parameters:
+            parameter.grad = flat[offset : offset + parameter.numel()].view_as(parameter)
+            offset += parameter.numel()
+        return float(flat[-1])
+
+    def _save(self) -> None:
+        if self._rank == 0:
+            state = {"model": self._model.state_dict(), "trained_ids": self._corpus.trained_ids}
+            partial = self._plan.out.with_suffix(".partial")
+            torch.save(state, partial)
+            partial.replace(self._plan.out)
+
+    def _report(self, line: str) -> None:
+        if self._rank == 0:
+            print(line, flush=True)
+
+
+def _run(plan: Plan, rank: int) -> None:
+    if plan.num_processes > 1:
+        address = f"tcp://127.0.0.1:{plan.port}"
+        torch.distributed.init_process_group(
+            "gloo", init_method=address, rank=rank, world_size=plan.num_processes
+        )
+    Run(plan, rank).train()
+    if plan.num_processes > 1:
+        torch.distributed.destroy_process_group()
+
+
+def parse_plan(arguments: list[str] | None = None) -> Plan:
+    """Return the plan that the command line gives."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", nargs="+", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--minutes", type=float, default=34.0)
+    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--repetition-steps", type=int, default=250)
+    parser.add_argument(
+        "--quantise-from", type=float, default=0.7, help="progress at which MXFP4 rounding begins"
+    )
+    parser.add_argument(
+        "--min-count", type=int, default=40, help="occurrences that give a token rows of its own"
+    )
+    parser.add_argument("--num-processes", type=int, default=2)
+    parser.add_argument("--port", type=int, default=29511)
+    parser.add_argument("--peak-rate", type=float, default=1.0, help="factor of all learning rates")
+    parser.add_argument("--init", type=Path, help="a model to go on from; its trained rows are kept")
+    options = vars(parser.parse_args(arguments))
+    return Plan(**{**options, "data": tuple(options["data"])})
+
+
+def train(plan: Plan) -> None:
+    """Train on as many processes as the plan says, this one among them."""
+    os.environ.update(OMP_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    context = multiprocessing.get_context("spawn")
+    helpers = [context.Process(target=_run, args=(plan, rank)) for rank in range(1, plan.num_processes)]
+    for helper in helpers:
+        helper.start()
+    _run(plan, 0)
+    for helper in helpers:
+        helper.join()
+
+
+if __name__ == "__main__":
+    train(parse_plan())
