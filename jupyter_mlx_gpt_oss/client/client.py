@@ -116,6 +116,27 @@ class Client:
                 raise _response_error(response)
             yield from _read_chunks(response)
 
+    def load(self, model: str) -> dict[str, Any]:
+        """Have our own server load a model, or another one than it has.
+
+        Returns:
+            The model's card; or `state: loading`, where it takes longer and goes on: `health` says when it is done.
+
+        Raises:
+            ServerNotFoundError: nobody answers.
+            ServerResponseError: the model cannot be loaded, or the server is not ours.
+        """
+        return self._post("load", {"model": model})
+
+    def unload(self) -> dict[str, Any]:
+        """Have our own server give the model's memory back; the next request loads it again.
+
+        Raises:
+            ServerNotFoundError: nobody answers.
+            ServerResponseError: the server is not ours.
+        """
+        return self._post("unload", {})
+
     def _get(self, route: str, accepted: tuple[int, ...] = (200,)) -> Any:
         with (
             closing(open_http_connection(self.connection.base_url, PROBE_TIMEOUT_SECONDS)) as http_connection,
@@ -124,6 +145,17 @@ class Client:
             if response.status not in accepted:
                 raise _response_error(response)
             return _read_json(response)
+
+    def _post(self, route: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        body = json.dumps(fields).encode()
+        with (
+            closing(open_http_connection(self.connection.base_url, STALL_TIMEOUT_SECONDS)) as http_connection,
+            self._send(http_connection, "POST", route, body) as response,
+        ):
+            if response.status not in {http.client.OK, http.client.ACCEPTED}:
+                raise _response_error(response)
+            answer = _read_json(response)
+            return answer if isinstance(answer, dict) else {}
 
     def _send(
         self, http_connection: http.client.HTTPConnection, method: str, route: str, body: bytes | None = None

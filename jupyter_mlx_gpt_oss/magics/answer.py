@@ -1,10 +1,11 @@
 """The value of a cell: what `_` and `-o NAME` hold. Knows nothing of IPython."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Self
 
 from typing_extensions import override
 
+from jupyter_mlx_gpt_oss.magics.conversation import Conversation
 from jupyter_mlx_gpt_oss.magics.segments import ToolCallSegment, Usage
 from jupyter_mlx_gpt_oss.magics.transcript import Transcript
 
@@ -16,7 +17,8 @@ class Answer:
     """An answer of the model. `str(answer)` is its text.
 
     `tool_calls` are dicts of name, arguments (JSON text), result and is_error, in the order of their calls.
-    `messages` is the conversation up to and with this answer, as OpenAI's API takes it.
+    `messages` is the conversation up to and with this answer, as OpenAI's API takes it. `conversation` is the live one,
+    which later cells change. `parsed` is the value of `--schema`; None without it, or where the text does not fit.
     """
 
     text: str
@@ -25,10 +27,14 @@ class Answer:
     usage: Usage | None
     finish_reason: str | None
     messages: tuple[dict[str, Any], ...]
+    conversation: Conversation = field(compare=False)
+    parsed: Any = None
 
     @classmethod
-    def from_transcript(cls, transcript: Transcript, messages: list[dict[str, Any]]) -> Self:
-        """Return the answer that a finished transcript holds; `messages` is the whole conversation."""
+    def from_transcript(
+        cls, transcript: Transcript, conversation: Conversation, parsed: object = None
+    ) -> Self:
+        """Return the answer that a finished transcript holds; its turn is the last of the conversation."""
         calls = (segment for segment in transcript.segments if isinstance(segment, ToolCallSegment))
         return cls(
             text=transcript.text,
@@ -36,7 +42,9 @@ class Answer:
             tool_calls=tuple(_call_to_dict(call) for call in calls),
             usage=transcript.usage,
             finish_reason=transcript.finish_reason,
-            messages=tuple(messages),
+            messages=tuple(conversation.messages),
+            conversation=conversation,
+            parsed=parsed,
         )
 
     @override

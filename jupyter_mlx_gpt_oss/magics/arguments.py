@@ -18,6 +18,7 @@ from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME
 MethodT = TypeVar("MethodT", bound=Callable[..., Any])
 
 EFFORTS = ("low", "medium", "high", "none")
+PYTHON_MODES = ("ask", "auto", "off")
 DEFAULT_MAX_TURNS = 8
 
 
@@ -40,9 +41,16 @@ FLAGS = (
     _flag(
         "-t", "--tool", action="append", default=[], metavar="NAME", help="Offer this function. Repeatable."
     ),
+    _flag(
+        "--python",
+        choices=PYTHON_MODES,
+        default="off",
+        help="Let the model run Python code here: ask before each run, run it, or not at all (default: off).",
+    ),
     _flag("--new", action="store_true", help="Start the conversation over with this cell."),
     _flag("-c", "--chat", default=DEFAULT_NAME, help="Name of the conversation that this cell continues."),
     _flag("-s", "--system", help="Instructions for the model, for this cell and those that follow it."),
+    _flag("--schema", metavar="NAME", help="Ask for JSON of this pydantic model, type or JSON schema."),
     _flag("-o", "--output", metavar="NAME", help="Variable that takes the answer; `_` has it too."),
     _flag("--max-tokens", type=int, help="Most tokens of the answer, reasoning included."),
     _flag("--temperature", type=float, help="0 takes the likeliest token; the server's default: 1."),

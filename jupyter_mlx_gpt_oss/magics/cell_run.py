@@ -5,7 +5,7 @@ Joins client, tools and display. Knows nothing of IPython or of conversations.
 
 from collections.abc import Callable, Mapping
 from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from jupyter_mlx_gpt_oss.client.client import Client, Progress
 from jupyter_mlx_gpt_oss.errors import CellInterruptedError, ClientError, StreamInterruptedError
@@ -14,10 +14,16 @@ from jupyter_mlx_gpt_oss.magics.render_text import closing_line, progress_line
 from jupyter_mlx_gpt_oss.magics.segments import ToolCallSegment, ToolResult
 from jupyter_mlx_gpt_oss.magics.transcript import Transcript
 
-if TYPE_CHECKING:
-    from jupyter_mlx_gpt_oss.magics.tools import (
-        Tool,
-    )  # it loads pydantic, which a cell without tools does without
+
+class CellTool(Protocol):
+    """What the model may call in a cell."""
+
+    @property
+    def schema(self) -> dict[str, Any]:
+        """The tool as OpenAI's `tools` entry."""
+
+    def call(self, arguments: str) -> ToolResult:
+        """Do what the model asks with its arguments, JSON; whatever goes wrong is a result that says so."""
 
 
 class CellRun:
@@ -39,7 +45,7 @@ class CellRun:
         self._notice = notice
         self._transcript = Transcript(clock())
 
-    def run(self, request: Mapping[str, Any], tools: Mapping[str, "Tool"], max_rounds: int) -> Transcript:
+    def run(self, request: Mapping[str, Any], tools: Mapping[str, CellTool], max_rounds: int) -> Transcript:
         """Return the transcript of the whole answer.
 
         Args:
@@ -68,7 +74,7 @@ class CellRun:
         return self._transcript
 
     def _run_rounds(
-        self, request: Mapping[str, Any], tools: Mapping[str, "Tool"], max_rounds: int
+        self, request: Mapping[str, Any], tools: Mapping[str, CellTool], max_rounds: int
     ) -> str | None:
         """Ask until there is an answer; return why there is none, or None."""
         for number in range(max_rounds):
@@ -97,13 +103,14 @@ class CellRun:
                     self._display.show(self._transcript)
         self._display.show_at_once(self._transcript)
 
-    def _call_tools(self, calls: tuple[ToolCallSegment, ...], tools: Mapping[str, "Tool"]) -> None:
+    def _call_tools(self, calls: tuple[ToolCallSegment, ...], tools: Mapping[str, CellTool]) -> None:
         for call in calls:
             tool = tools.get(call.name)
             if tool is None:
                 names = ", ".join(tools) or "none"
                 result = ToolResult(f"There is no tool named {call.name!r}. Tools: {names}.", is_error=True)
             else:
+                self._display.make_room()
                 result = tool.call(call.arguments)
             self._transcript = self._transcript.add_result(call, result)
             self._display.show_at_once(self._transcript)

@@ -1,17 +1,27 @@
-"""The words of `%oss`: look at the server and at the conversations, forget them, name another server."""
+"""The words of `%oss`: look after the server, its model and the conversations; take code out of an answer."""
 
+import shlex
+import time
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.client.client import Client
+from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError, ServerResponseError
+from jupyter_mlx_gpt_oss.magics.answer import Answer
+from jupyter_mlx_gpt_oss.magics.code_blocks import python_blocks
 from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
+from jupyter_mlx_gpt_oss.magics.display import Output
+from jupyter_mlx_gpt_oss.magics.failure import failure_message
 from jupyter_mlx_gpt_oss.magics.finding import find_client
-from jupyter_mlx_gpt_oss.magics.render_html import table_to_html
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, table_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import counted
 from jupyter_mlx_gpt_oss.magics.status import status_rows
 from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+
+POLL_SECONDS = 0.25
+MAX_FLAGS = 100
 
 Rows = list[tuple[str, str]]
 
@@ -23,6 +33,10 @@ class CommandState(Protocol):
     conversations: dict[str, Conversation]
     url: str
     key: str
+    last_answer: Answer | None
+
+    def ask(self, line: str, cell: str) -> None:
+        """Run `%%oss`."""
 
     def variables(self) -> dict[str, Any]:
         """Return the variables of the notebook."""
@@ -44,6 +58,10 @@ class Commands:
         word, *arguments = words or ["status"]
         commands: dict[str, tuple[Callable[..., Rows], int, int]] = {
             "status": (self._status, 0, 0),
+            "model": (self._model, 1, 1),
+            "unload": (self._unload, 0, 0),
+            "code": (self._code, 0, 0),
+            "fix": (self._fix, 0, MAX_FLAGS),
             "reset": (self._reset, 0, 1),
             "chats": (self._chats, 0, 0),
             "history": (self._history, 0, 1),
@@ -57,7 +75,9 @@ class Commands:
         command, least, most = commands[word]
         if not least <= len(arguments) <= most:
             raise MagicUsageError(f"%oss {word}: {len(arguments)} words after it; %oss? shows what it takes.")
-        self._show(command(*arguments))
+        rows = command(*arguments)
+        if rows:
+            self._show(rows)
 
     def _show(self, rows: Rows) -> None:
         width = max((len(name) for name, _ in rows), default=0)
@@ -73,6 +93,47 @@ class Commands:
         client, card = find_client(url, key)
         self._state.url, self._state.key = client.connection.base_url, key
         return status_rows(client.connection, card, client.health())
+
+    def _model(self, name: str) -> Rows:
+        client, _ = find_client(self._state.url, self._state.key)
+        output = Output(self._state.ip.display_pub.publish)
+        line = f"loading {name}…"
+        output.put(line, quiet_line_to_html(line), line)
+        try:
+            self._load(client, name)
+        except KeyboardInterrupt:
+            raise CellInterruptedError("the server goes on loading; %oss status shows its state.") from None
+        return status_rows(client.connection, client.model_card(), client.health())
+
+    @staticmethod
+    def _load(client: Client, name: str) -> None:
+        """Return when the model is loaded."""
+        if client.load(name).get("state") != "loading":
+            return
+        while (health := client.health()).get("state") == "loading":
+            time.sleep(POLL_SECONDS)
+        if health.get("error"):
+            raise ServerResponseError(str(health["error"]), status=503)
+
+    def _unload(self) -> Rows:
+        client, _ = find_client(self._state.url, self._state.key)
+        return [("Model", f"{client.unload().get('state', 'unloaded')}; the next question loads it again")]
+
+    def _code(self) -> Rows:
+        answer = self._state.last_answer
+        blocks = python_blocks(answer.text) if answer is not None else []
+        if not blocks:
+            raise MagicUsageError("%oss code: the last answer has no block of Python.")
+        put_below: Callable[[str], None] = self._state.ip.set_next_input
+        put_below("\n\n".join(blocks))
+        return []
+
+    def _fix(self, *flags: str) -> Rows:
+        message = failure_message(self._state.ip.history_manager)
+        if message is None:
+            raise MagicUsageError("%oss fix: no cell of this notebook has failed.")
+        self._state.ask(shlex.join(["--raw", *flags]), message)
+        return []
 
     def _reset(self, chat: str = DEFAULT_NAME) -> Rows:
         self._find_conversation(chat)

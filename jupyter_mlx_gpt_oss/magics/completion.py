@@ -15,9 +15,9 @@ from IPython.core.completer import (
     context_matcher,
 )
 
-from jupyter_mlx_gpt_oss.magics.arguments import EFFORTS, FLAGS
+from jupyter_mlx_gpt_oss.magics.arguments import EFFORTS, FLAGS, PYTHON_MODES
 
-WORDS = ("status", "reset", "chats", "history", "tools", "connect")
+WORDS = ("status", "model", "unload", "code", "fix", "reset", "chats", "history", "tools", "connect")
 CHAT_WORDS = ("reset", "history")
 
 _SHORT = {"--effort": "-e", "--tool": "-t", "--chat": "-c", "--output": "-o"}
@@ -62,7 +62,9 @@ def _candidates(
     by_previous: dict[str, Iterable[str]] = {
         "-e": EFFORTS,
         "-t": (name for name in _public_names(namespace) if inspect.isroutine(namespace[name])),
+        "--python": PYTHON_MODES,
         "-c": chats,
+        "--schema": (name for name in _public_names(namespace) if isinstance(namespace[name], type | dict)),
         "-o": _public_names(namespace),
     }
     if is_cell:

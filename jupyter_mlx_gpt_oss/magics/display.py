@@ -24,7 +24,7 @@ RENDER_TIME_FACTOR = 5
 
 
 class CellDisplay(Protocol):
-    """Where one cell shows its transcript. Calls come in this order: progress and show, then finish."""
+    """Where one cell shows its transcript. `finish` is its last call."""
 
     def progress(self, line: str) -> None:
         """Show one line that disappears when something comes."""
@@ -35,12 +35,19 @@ class CellDisplay(Protocol):
     def show_at_once(self, transcript: Transcript) -> None:
         """Show all of `transcript` now."""
 
+    def make_room(self) -> None:
+        """Let something else, such as a tool, write below what is shown."""
+
     def finish(self, transcript: Transcript, lines: list[str]) -> None:
         """Show all of `transcript`, and the quiet lines below it."""
 
 
-class _Output:
-    """One output of the cell: made once, updated until what it shows is finished."""
+class Output:
+    """One output of the cell: made once, updated until what it shows is finished.
+
+    Args:
+        publish: IPython's `DisplayPublisher.publish`.
+    """
 
     def __init__(self, publish: Callable[..., None]) -> None:
         self._publish = publish
@@ -81,14 +88,14 @@ class NotebookDisplay:
         self._clock = clock
         self._update_interval_seconds = update_interval_seconds
         self._hide_reasoning = hide_reasoning
-        self._outputs: list[_Output] = []
-        self._spare: _Output | None = None
+        self._outputs: list[Output] = []
+        self._spare: Output | None = None
         self._next_update_seconds = 0.0
 
     def progress(self, line: str) -> None:
         """Show `line` below everything, until something takes its place."""
         if self._spare is None:
-            self._spare = _Output(self._publish)
+            self._spare = Output(self._publish)
         if self._spare.shown != line:
             self._spare.put(line, quiet_line_to_html(line), line)
 
@@ -107,10 +114,13 @@ class NotebookDisplay:
         pause_seconds = RENDER_TIME_FACTOR * (ended_seconds - started_seconds)
         self._next_update_seconds = ended_seconds + max(self._update_interval_seconds, pause_seconds)
 
+    def make_room(self) -> None:
+        """Do nothing: each output of a cell stands for itself."""
+
     def finish(self, transcript: Transcript, lines: list[str]) -> None:
         """Show all of it, without waiting, and `lines` below it."""
         self._update(self._visible(transcript))
-        output = self._spare or _Output(self._publish)
+        output = self._spare or Output(self._publish)
         self._spare = None
         html = "".join(quiet_line_to_html(line) for line in lines)
         output.put(lines, html, "\n".join(lines))
@@ -121,7 +131,7 @@ class NotebookDisplay:
     def _update(self, segments: list[Segment]) -> None:
         for number, segment in enumerate(segments):
             if number == len(self._outputs):
-                self._outputs.append(self._spare or _Output(self._publish))
+                self._outputs.append(self._spare or Output(self._publish))
                 self._spare = None
             output = self._outputs[number]
             if output.shown is not segment:
@@ -145,6 +155,7 @@ class TerminalDisplay:
         self._out = out
         self._hide_reasoning = hide_reasoning
         self._written: list[Segment] = []
+        self._is_at_line_start = True
 
     def progress(self, line: str) -> None:
         """Say nothing: a terminal's line, once written, would stay."""
@@ -158,17 +169,38 @@ class TerminalDisplay:
         segments = self._visible(transcript)
         for number, segment in enumerate(segments):
             if number >= len(self._written):
-                self._out.write(("\n\n" if number else "") + _beginning(segment))
+                self._write_paragraph("\n" * bool(number) + _beginning(segment))
             elif self._written[number] is not segment:
-                self._out.write(_continuation(self._written[number], segment))
+                self._write_more(self._written[number], segment)
         self._written = segments
+        self._out.flush()
+
+    def make_room(self) -> None:
+        """Begin a new line."""
+        self._write_paragraph("")
         self._out.flush()
 
     def finish(self, transcript: Transcript, lines: list[str]) -> None:
         """Write the rest, and `lines` below it."""
         self.show_at_once(transcript)
-        self._out.write("\n" + "".join(f"[{line}]\n" for line in lines))
+        self._write_paragraph("".join(f"[{line}]\n" for line in lines))
         self._out.flush()
+
+    def _write_more(self, before: Segment, segment: Segment) -> None:
+        match before, segment:
+            case ToolCallSegment(result=None), ToolCallSegment(result=ToolResult() as result):
+                if not result.is_shown:
+                    self._write_paragraph(result_to_text(segment.name, result))
+            case _:
+                self._write(_stream_text(segment)[len(_stream_text(before)) :])
+
+    def _write_paragraph(self, text: str) -> None:
+        self._write(text if self._is_at_line_start else f"\n{text}")
+
+    def _write(self, text: str) -> None:
+        self._out.write(text)
+        if text:
+            self._is_at_line_start = text.endswith("\n")
 
     def _visible(self, transcript: Transcript) -> list[Segment]:
         return _visible_segments(transcript, hide_reasoning=self._hide_reasoning)
@@ -182,22 +214,19 @@ def _visible_segments(transcript: Transcript, *, hide_reasoning: bool) -> list[S
 
 def _beginning(segment: Segment) -> str:
     match segment:
-        case ReasoningSegment(text=text):
-            return f"[Reasoning]\n{text}"
-        case TextSegment(text=text):
-            return text
-        case ToolCallSegment(name=name, arguments=arguments, result=None):
-            return f"[tool] {name} {arguments}"
-        case ToolCallSegment():
+        case ReasoningSegment():
+            return f"[Reasoning]\n{segment.text}"
+        case ToolCallSegment(result=ToolResult()):
             return segment_to_text(segment)
+        case ToolCallSegment(name=name):
+            head = f"[tool] {name} " if segment.code is None else "[python]\n"
+            return head + _stream_text(segment)
+        case TextSegment():
+            return segment.text
 
 
-def _continuation(before: Segment, segment: Segment) -> str:
-    match before, segment:
-        case ToolCallSegment(result=None), ToolCallSegment(result=ToolResult() as result):
-            return f"\n{result_to_text(segment.name, result)}"
-        case ToolCallSegment(), ToolCallSegment():
-            return segment.arguments[len(before.arguments) :]
-        case ((ReasoningSegment() | TextSegment()), (ReasoningSegment() | TextSegment())):
-            return segment.text[len(before.text) :]
-    return ""
+def _stream_text(segment: Segment) -> str:
+    """Return what grows while the segment streams."""
+    if isinstance(segment, ToolCallSegment):
+        return segment.arguments if segment.code is None else segment.code
+    return segment.text

@@ -8,6 +8,7 @@ from jupyter_core.paths import jupyter_runtime_dir
 
 from jupyter_mlx_gpt_oss.client.client import Client
 from jupyter_mlx_gpt_oss.client.connection import discovered_connections, explicit_connections
+from jupyter_mlx_gpt_oss.errors import CellInterruptedError
 
 
 def find_client(url: str, key: str) -> tuple[Client, dict[str, Any]]:
@@ -19,7 +20,13 @@ def find_client(url: str, key: str) -> tuple[Client, dict[str, Any]]:
 
     Raises:
         ServerNotFoundError: none answers; the message says what was tried.
+        CellInterruptedError: the user interrupted.
     """
     if url:
-        return Client.find(explicit_connections(url, key))
-    return Client.find(discovered_connections(os.environ, Path(jupyter_runtime_dir())))
+        places = explicit_connections(url, key)
+    else:
+        places = discovered_connections(os.environ, Path(jupyter_runtime_dir()))
+    try:
+        return Client.find(places)
+    except KeyboardInterrupt:
+        raise CellInterruptedError("no server had answered yet.") from None

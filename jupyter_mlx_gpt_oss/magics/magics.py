@@ -16,19 +16,21 @@ from traitlets import Float, Unicode
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
 from jupyter_mlx_gpt_oss.magics.answer import Answer
 from jupyter_mlx_gpt_oss.magics.arguments import oss_cell_magic, oss_line_magic, parse_options, split_words
-from jupyter_mlx_gpt_oss.magics.cell_run import CellRun
+from jupyter_mlx_gpt_oss.magics.cell_run import CellRun, CellTool
 from jupyter_mlx_gpt_oss.magics.commands import Commands
 from jupyter_mlx_gpt_oss.magics.completion import make_matcher
 from jupyter_mlx_gpt_oss.magics.conversation import CellKeys, Conversation, Turn
 from jupyter_mlx_gpt_oss.magics.display import CellDisplay, NotebookDisplay, TerminalDisplay
 from jupyter_mlx_gpt_oss.magics.finding import find_client
+from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_allowed_by_user
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE
+from jupyter_mlx_gpt_oss.magics.segments import PYTHON
 from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
 from jupyter_mlx_gpt_oss.magics.variables import expand_variables
 
 if TYPE_CHECKING:
-    # For its type alone: it loads pydantic, which a cell without tools does without.
-    from jupyter_mlx_gpt_oss.magics.tools import Tool
+    from jupyter_mlx_gpt_oss.magics.schema import AnswerSchema  # for its type alone: it loads pydantic
 
 REQUEST_FLAGS = ("max_tokens", "temperature", "top_p", "seed")
 
@@ -51,6 +53,7 @@ class GptOssMagics(Magics):
         super().__init__(shell)
         self.ip = shell
         self.conversations: dict[str, Conversation] = {}
+        self.last_answer: Answer | None = None
         self.matcher = make_matcher(lambda: self.conversations, self.variables)
         self._clock = clock
         self._cell_keys = CellKeys()
@@ -64,7 +67,8 @@ class GptOssMagics(Magics):
         The answer is in `_`. Functions under `@tool` are offered in every cell.
         """
         options = parse_options(self.ask, line)
-        tools = self._collect_tools(options.tool)
+        tools = self._collect_tools(options)
+        schema = self._read_schema(options.schema)
         text = cell.strip("\n")
         if not text.strip():
             raise MagicUsageError("The cell has no message; write it below the line of %%oss.")
@@ -79,18 +83,26 @@ class GptOssMagics(Magics):
             "model": card["id"],
             "messages": conversation.with_turn(question).messages,
             **({"tools": [tool.schema for tool in tools.values()]} if tools else {}),
+            **({"response_format": schema.response_format} if schema else {}),
         }
         run = CellRun(client, self._display(options), self._clock, self._notice(card))
         transcript = run.run(request, tools, options.max_turns)
         turn = Turn(cell_key, (*question.messages, *transcript.messages), options.system, options.new)
         conversation.turns.append(turn)
-        self._give(Answer.from_transcript(transcript, conversation.messages), options.output)
+        parsed, fault = schema.parse(transcript.text) if schema else (None, "")
+        if fault:
+            self.ip.display_pub.publish({"text/html": quiet_line_to_html(fault), "text/plain": fault})
+        self._give(Answer.from_transcript(transcript, conversation, parsed), options.output)
 
     @oss_line_magic
     def command(self, line: str) -> None:
         """Look after GPT-OSS in this notebook.
 
         %oss, %oss status        server, model, state, how to connect a client
+        %oss model NAME          load this model: demo, a directory, a Hugging Face id
+        %oss unload              give the model's memory back
+        %oss code                put the code of the last answer into a new cell
+        %oss fix [FLAGS]         ask about the last cell that failed; FLAGS as in %%oss
         %oss reset [CHAT]        forget a conversation
         %oss chats               the conversations of this kernel
         %oss history [CHAT]      the messages of a conversation
@@ -110,13 +122,34 @@ class GptOssMagics(Magics):
             if name.startswith("_") or name not in hidden or hidden[name] is not value
         }
 
-    def _collect_tools(self, names: list[str]) -> "Mapping[str, Tool]":
+    def _collect_tools(self, options: argparse.Namespace) -> dict[str, CellTool]:
+        tools = self._collect_functions(options.tool)
+        if options.python == "off":
+            return tools
+        if PYTHON in tools:
+            raise MagicUsageError(
+                "--python: a function of the notebook is offered under the name python too."
+            )
+        may_run = is_allowed_by_user if options.python == "ask" else lambda: True
+        return {**tools, PYTHON: PythonTool(self.ip, may_run)}
+
+    def _collect_functions(self, names: list[str]) -> dict[str, CellTool]:
         namespace = self.variables()
         if not names and not any(is_marked(value) for value in namespace.values()):
             return {}
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 
-        return collect_tools(namespace, names)
+        return dict(collect_tools(namespace, names))
+
+    def _read_schema(self, name: str | None) -> "AnswerSchema | None":
+        if name is None:
+            return None
+        variables = self.variables()
+        if name not in variables:
+            raise MagicUsageError(f"--schema {name}: the notebook has no variable of that name.")
+        from jupyter_mlx_gpt_oss.magics.schema import read_schema  # noqa: PLC0415  it loads pydantic
+
+        return read_schema(name, variables[name])
 
     def _cell_key(self, text: str) -> str:
         get_parent = getattr(self.ip, "get_parent", None)
@@ -139,6 +172,7 @@ class GptOssMagics(Magics):
 
     def _give(self, answer: Answer, name: str | None) -> None:
         # The displayhook keeps `_`, `__` and Out in step. A returned value would be displayed as well.
+        self.last_answer = answer
         displayhook: Any = self.ip.displayhook
         displayhook.update_user_ns(answer)
         if name is not None:

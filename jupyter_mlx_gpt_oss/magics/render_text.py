@@ -21,7 +21,7 @@ MEGABYTE = 1_000_000
 BYTE_STAGES = ("downloading", "loading")
 DEMO_NOTICE = (
     "This is the demo model: tiny, embedded, and only good for a first look. "
-    "For the real one start Jupyter with --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8"
+    "For the real one: %oss model mlx-community/gpt-oss-20b-MXFP4-Q8"
 )
 
 _STAGES = {
@@ -38,10 +38,11 @@ def segment_to_text(segment: Segment) -> str:
     match segment:
         case ReasoningSegment():
             return f"[{reasoning_title(segment)}]\n{segment.text}"
-        case ToolCallSegment(result=ToolResult() as result):
-            return f"[tool] {call_to_text(segment)}\n{result_to_text(segment.name, result)}"
-        case ToolCallSegment():
-            return f"[tool] {call_to_text(segment)}"
+        case ToolCallSegment(result=result):
+            call = f"[tool] {call_to_text(segment)}" if segment.code is None else f"[python]\n{segment.code}"
+            if result is None or result.is_shown:
+                return call
+            return f"{call}\n{result_to_text(segment.name, result)}"
         case TextSegment(text=text):
             return text
 

@@ -4,9 +4,14 @@ Values only. A cell may take several rounds (the model calls a tool, gets its re
 its round.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+PYTHON = "python"
+"""The name under which the model calls GPT-OSS's own python tool."""
+_CODE_OPENING = '{"code": "'
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,8 @@ class ToolResult:
 
     text: str
     is_error: bool = False
+    is_shown: bool = False
+    """Whether the cell has shown it as it came, so that it need not be shown again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +86,26 @@ class ToolCallSegment:
     arguments: str
     result: ToolResult | None = None
 
+    @property
+    def code(self) -> str | None:
+        """What a call of the python tool runs, as far as it has come; None for another tool."""
+        if self.name != PYTHON:
+            return None
+        return "" if _CODE_OPENING.startswith(self.arguments) else code_in_arguments(self.arguments)
+
 
 Segment = ReasoningSegment | TextSegment | ToolCallSegment
+
+
+def code_in_arguments(arguments: str) -> str | None:
+    """Return the code in the arguments of the python tool, complete or cut; None if they are something else."""
+    for ending in ("", '"}'):
+        try:
+            found = json.loads(arguments + ending)
+        except ValueError:
+            continue
+        return found["code"] if isinstance(found, dict) and isinstance(found.get("code"), str) else None
+    return None
 
 
 def segments_to_messages(segments: tuple[Segment, ...]) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """What `%oss status` says of a server, as rows of a name and a text. Pure: the answers are handed in."""
 
+import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,8 +29,7 @@ def status_rows(
     if "active_requests" in health:
         running, waiting = health["active_requests"], health.get("queued_requests", 0)
         rows.append(("Requests", f"{running} running, {waiting} waiting"))
-    if isinstance(health.get("memory_bytes"), int):
-        rows.append(("Memory", f"{health['memory_bytes'] / GIGABYTE:.1f} GB"))
+    rows += _engine_rows(health)
     if connection.key:
         # A notebook is saved and shared with its outputs: it never holds a whole key.
         rows.append(("Key", f"{connection.key[:SHOWN_KEY_CHARS]}…"))
@@ -37,8 +37,23 @@ def status_rows(
     return rows
 
 
+def _engine_rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
+    rows = []
+    if health.get("tokens_per_second"):
+        rows.append(("Speed", f"{health['tokens_per_second']:.1f} tokens/s"))
+    if health.get("memory_bytes"):
+        cache = health.get("prefix_cache_bytes")
+        part = f", {cache / GIGABYTE:.1f} GB of it for earlier prompts" if cache else ""
+        rows.append(("Memory", f"{health['memory_bytes'] / GIGABYTE:.1f} GB{part}"))
+    if isinstance(health.get("uptime_seconds"), int | float):
+        rows.append(("Uptime", f"{dt.timedelta(seconds=int(health['uptime_seconds']))}"))
+    return rows
+
+
 def _model_text(card: Mapping[str, Any]) -> str:
     parts = [str(card["id"])]
+    if card.get("quantization"):
+        parts.append(str(card["quantization"]))
     if isinstance(card.get("context_length"), int):
         parts.append(f"{card['context_length']:,} tokens of context")
     if card.get("demo"):

@@ -1,7 +1,6 @@
 """Turn functions of the notebook into tools: a schema that the model reads, a call that is validated.
 
-The one file of the kernel's side that knows pydantic; it is imported when a cell has a tool. Knows nothing of
-IPython or HTTP.
+Knows pydantic, so it is imported when a cell has a tool. Knows nothing of IPython or HTTP.
 """
 
 import inspect
@@ -24,7 +23,7 @@ from jupyter_mlx_gpt_oss.magics.variables import bounded, describe
 MAX_RESULT_CHARS = 20_000
 
 
-class _UntitledJsonSchema(GenerateJsonSchema):
+class UntitledJsonSchema(GenerateJsonSchema):
     """Pydantic's schema without the titles that only repeat a name: they would cost prompt tokens."""
 
     @override
@@ -48,20 +47,21 @@ class Tool:
     @property
     def schema(self) -> dict[str, Any]:
         """The tool as OpenAI's `tools` entry."""
-        parameters = self.arguments.model_json_schema(schema_generator=_UntitledJsonSchema)
+        parameters = self.arguments.model_json_schema(schema_generator=UntitledJsonSchema)
         parameters.pop("title", None)
         function = {"name": self.name, "description": self.description, "parameters": parameters}
         return {"type": "function", "function": function}
 
-    def call(self, arguments_json: str) -> ToolResult:
+    def call(self, arguments: str) -> ToolResult:
         """Call the function with the model's arguments; whatever goes wrong is a result that says so.
 
         A coroutine runs in a loop of its own. Ctrl-C passes through.
         """
         try:
-            values = self.arguments.model_validate_json(arguments_json or "{}")
+            values = self.arguments.model_validate_json(arguments or "{}")
         except pydantic.ValidationError as error:
-            return ToolResult(_validation_text(error), is_error=True)
+            text = f"Invalid arguments: {validation_faults(error)}"
+            return ToolResult(bounded(text, MAX_RESULT_CHARS), is_error=True)
         try:
             return ToolResult(_result_to_text(self._run(values)))
         # The function is the user's and may raise anything; the model is told, the user sees it.
@@ -98,6 +98,12 @@ def function_to_tool(name: str, function: Callable[..., Any]) -> Tool:
     return tool
 
 
+def validation_faults(error: pydantic.ValidationError) -> str:
+    """Return every fault that pydantic found in some JSON, each with the path to it, in one line."""
+    faults = (f"{'.'.join(map(str, fault['loc'])) or 'all'}: {fault['msg']}" for fault in error.errors())
+    return "; ".join(faults)
+
+
 def collect_tools(namespace: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tool]:
     """Return the tools of a cell by name: every function under `@tool`, and those in `names`.
 
@@ -125,13 +131,6 @@ def _signature_to_model(
         field = pydantic.Field(default, alias=parameter.name, description=texts.get(parameter.name))
         fields[f"argument_{number}"] = (annotation, field)
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
-
-
-def _validation_text(error: pydantic.ValidationError) -> str:
-    faults = (
-        f"{'.'.join(map(str, fault['loc'])) or 'arguments'}: {fault['msg']}" for fault in error.errors()
-    )
-    return bounded("Invalid arguments: " + "; ".join(faults), MAX_RESULT_CHARS)
 
 
 def _result_to_text(value: Any) -> str:

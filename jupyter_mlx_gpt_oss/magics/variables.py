@@ -1,7 +1,8 @@
-"""Put variables of the notebook into a message: `{name}`, `{name.attr}`, `{name[0]}`, `{name["key"]}`.
+r"""Put variables of the notebook into a message: `{name}`, `{name.attr}`, `{name[0]}`, `{name["key"]}`.
 
-Only a name that the notebook has is replaced; every other brace stays as it is, so JSON, LaTeX and code can be
-pasted. Nothing is evaluated beyond attribute and index access, and `str.format` is never used.
+Only a name that the notebook has is replaced, and only where its brace does not belong to what stands before it,
+as in `\frac{a}{b}`; every other brace stays as it is, so JSON, LaTeX and code can be pasted. Nothing is evaluated
+beyond attribute and index access, and `str.format` is never used.
 """
 
 import re
@@ -14,24 +15,31 @@ MAX_ROWS = 10
 _STEP = r"""\.[^\W\d]\w*|\[-?\d+\]|\["[^"\n]*"\]|\['[^'\n]*'\]"""
 # Braces that are doubled on both sides, as templates have them, are somebody else's.
 _DOUBLED = r"\{\{[^{}]*\}\}"
-_VARIABLE = re.compile(rf"{_DOUBLED}|\{{(?P<name>[^\W\d]\w*)(?P<path>(?:{_STEP})*)\}}")
+_NAME_AND_PATH = rf"\{{([^\W\d]\w*)((?:{_STEP})*)\}}"
+# LaTeX's arguments, subscripts and exponents. Letters of ASCII alone: Chinese is written without spaces.
+_OWNS_BRACE = r"A-Za-z0-9_^\\\]}"
+# Variables that stand together are one place: the brace after `}` belongs to what the first one belongs to.
+_PLACE = re.compile(rf"{_DOUBLED}|(?<![{_OWNS_BRACE}])(?P<variables>(?:{_NAME_AND_PATH})+)")
+_VARIABLE = re.compile(_NAME_AND_PATH)
 _STEPS = re.compile(_STEP)
 
 
 def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
     """Return `text` with each variable of `namespace` described in the place of its braces."""
 
-    def replacement(match: re.Match[str]) -> str:
-        name = match["name"]
-        if name is None or name not in namespace:
-            return match[0]
+    def described(variable: re.Match[str]) -> str:
+        name, path = variable.groups()
+        if name not in namespace:
+            return variable[0]
         try:
-            value = _follow(namespace[name], match["path"])
+            value = _follow(namespace[name], path)
         except (AttributeError, LookupError, TypeError):
-            return match[0]
+            return variable[0]
         return describe(value)
 
-    return _VARIABLE.sub(replacement, text)
+    return _PLACE.sub(
+        lambda place: _VARIABLE.sub(described, place[0]) if place["variables"] else place[0], text
+    )
 
 
 def _follow(value: Any, path: str) -> Any:

@@ -169,3 +169,9 @@ def test_a_unix_socket_without_a_server_is_no_server(tmp_path: Path) -> None:
 
     with pytest.raises(ServerNotFoundError):
         Client(Connection(url)).model_card()
+
+
+def test_a_model_is_loaded_and_unloaded(server: CannedServer, client: Client) -> None:
+    assert client.load("demo") == {"state": "loading"}
+    assert client.unload() == {"state": "unloaded"}
+    assert server.loaded == ["demo", None]

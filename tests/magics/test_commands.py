@@ -1,7 +1,7 @@
 import pytest
 
 from jupyter_mlx_gpt_oss import tool
-from jupyter_mlx_gpt_oss.errors import MagicUsageError, ServerNotFoundError
+from jupyter_mlx_gpt_oss.errors import MagicUsageError, ServerNotFoundError, ServerResponseError
 from tests.magics.conftest import Notebook
 from tests.support.canned_server import KEY, CannedServer, answer, ending, tool_delta
 
@@ -29,6 +29,123 @@ def test_status_does_not_write_the_key_into_the_notebook(notebook: Notebook) -> 
     notebook.run("%oss status")
 
     assert KEY not in notebook.outputs.text + notebook.outputs.html
+
+
+def test_status_says_what_the_engine_does(notebook: Notebook, server: CannedServer) -> None:
+    server.card |= {"quantization": "mxfp4 experts"}
+    server.health.append({
+        "tokens_per_second": 41.26,
+        "memory_bytes": 12_300_000_000,
+        "prefix_cache_bytes": 900_000_000,
+        "uptime_seconds": 3725.2,
+    })  # fmt: skip
+
+    notebook.run("%oss status")
+
+    text = notebook.outputs.text
+    assert "41.3 tokens/s" in text
+    assert "12.3 GB, 0.9 GB of it for earlier prompts" in text
+    assert "1:02:05" in text
+    assert "mxfp4 experts" in text
+
+
+def test_model_returns_when_the_model_is_loaded(notebook: Notebook, server: CannedServer) -> None:
+    server.health += [{"state": "loading"}, {"state": "ready"}]
+
+    assert notebook.run("%oss model mlx-community/gpt-oss-20b-MXFP4-Q8") is None
+
+    assert server.loaded == ["mlx-community/gpt-oss-20b-MXFP4-Q8"]
+    first, last = notebook.outputs.bundles.values()
+    assert first["text/plain"] == "loading mlx-community/gpt-oss-20b-MXFP4-Q8…"
+    assert "ready" in last["text/plain"]
+
+
+def test_a_model_that_cannot_be_loaded_is_one_line(
+    notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.health.append({"state": "failed", "error": "No such model."})
+
+    assert isinstance(notebook.run("%oss model nonsense"), ServerResponseError)
+
+    assert capsys.readouterr().out == "ServerResponseError: No such model.\n"
+
+
+def test_unload(notebook: Notebook, server: CannedServer) -> None:
+    assert notebook.run("%oss unload") is None
+
+    assert server.loaded == [None]
+    assert "unloaded" in notebook.outputs.text
+
+
+CODE_ANSWER = """Try this:
+
+```python
+import math
+```
+
+1. and then
+
+   ```py
+   print(math.pi)
+   ```
+
+```bash
+rm -rf /
+```
+
+```
+done = True
+```
+"""
+
+
+def test_code_goes_into_one_new_cell(notebook: Notebook, server: CannedServer) -> None:
+    server.play(answer(CODE_ANSWER))
+    notebook.run("%%oss\nPi?")
+    notebook.run("1 + 1")
+
+    assert notebook.run("%oss code") is None
+
+    assert notebook.rl_next_input == "import math\n\nprint(math.pi)\n\ndone = True"
+
+
+def test_without_code_there_is_no_new_cell(notebook: Notebook, server: CannedServer) -> None:
+    assert isinstance(notebook.run("%oss code"), MagicUsageError)
+    server.play(answer("Three or so."))
+    notebook.run("%%oss\nPi?")
+
+    assert isinstance(notebook.run("%oss code"), MagicUsageError)
+
+
+def test_fix_sends_the_last_cell_that_failed(notebook: Notebook, server: CannedServer) -> None:
+    server.play(answer("Zero."), answer("As I said."))
+    notebook.run("n = {'x': 0}\n1 / n['x']  # {n}")
+    notebook.run("2 + 2")
+
+    assert notebook.run("%oss fix -e low", "a") is None
+
+    request = server.requests[0]
+    message = request["messages"][-1]["content"]
+    assert "```python\nn = {'x': 0}\n1 / n['x']  # {n}\n```" in message
+    assert "ZeroDivisionError: division by zero" in message
+    assert "\x1b" not in message
+    assert request["reasoning_effort"] == "low"
+    notebook.run("%%oss -t nobody\nHi")
+    assert notebook.run("%oss fix", "b") is None
+    assert "1 / n['x']" in server.requests[1]["messages"][-1]["content"]
+
+
+def test_fix_keeps_a_cell_with_fences_in_one_block(notebook: Notebook, server: CannedServer) -> None:
+    server.play(answer("Zero."))
+    notebook.run("text = '```'\n1 / 0")
+
+    notebook.run("%oss fix")
+
+    assert "````python\ntext = '```'\n1 / 0\n````" in server.requests[0]["messages"][-1]["content"]
+
+
+def test_fix_needs_a_cell_that_failed(notebook: Notebook) -> None:
+    assert isinstance(notebook.run("%oss fix"), MagicUsageError)
 
 
 def test_connect_names_a_server(
@@ -89,6 +206,8 @@ def test_tools(notebook: Notebook) -> None:
     assert notebook.outputs.text == "get_weather  Say the weather in a city."
 
 
-@pytest.mark.parametrize("line", ["sing", "reset a b", "connect", "history nobody", "status now"])
+@pytest.mark.parametrize(
+    "line", ["sing", "model", "unload now", "reset a b", "connect", "history nobody", "status now"]
+)
 def test_what_is_no_command_is_said_in_one_line(notebook: Notebook, line: str) -> None:
     assert isinstance(notebook.run(f"%oss {line}"), MagicUsageError)

@@ -23,7 +23,10 @@ def completions(notebook: Notebook, text: str) -> set[str]:
         ("%%oss -t get_", {"get_weather"}),
         ("%%oss --chat tr", {"trip"}),
         ("%%oss -o num", {"number"}),
+        ("%%oss --python a", {"ask", "auto"}),
+        ("%%oss --schema ", {"Person", "wanted"}),
         ("%oss re", {"reset"}),
+        ("%oss un", {"unload"}),
         ("%oss history ", {"trip"}),
         ("%%oss\nI have {num", {"number"}),
     ],
@@ -31,6 +34,7 @@ def completions(notebook: Notebook, text: str) -> set[str]:
 def test_completions(notebook: Notebook, server: CannedServer, text: str, expected: set[str]) -> None:
     server.play(answer("Hi"))
     notebook.run("%%oss -c trip\nHi")
-    notebook.user_ns.update(number=5, get_weather=lambda city: city)
+    person = type("Person", (), {})
+    notebook.user_ns.update(number=5, get_weather=lambda city: city, Person=person, wanted={"type": "object"})
 
     assert completions(notebook, text) == expected

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import signal
+import socket
 import threading
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,29 @@ def test_a_stream_that_fails_keeps_what_arrived_and_says_so_in_one_line(
     assert capsys.readouterr().out == f"{kind.__name__}: {error}\n"
     notebook.run("%%oss\nHi", "b")
     assert len(server.requests[1]["messages"]) == 1
+
+
+@pytest.mark.parametrize("source", ["%%oss\nHi", "%oss status"])
+def test_ctrl_c_while_the_server_is_looked_for_is_one_line(
+    notebook: Notebook, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], source: str
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/gpt-oss/v1"
+        monkeypatch.setenv("JUPYTER_MLX_GPT_OSS_URL", url)
+        main_thread = threading.main_thread().ident
+        assert main_thread is not None
+
+        def interrupt() -> None:
+            with silent.accept()[0]:  # the kernel waits for an answer now
+                signal.pthread_kill(main_thread, signal.SIGINT)
+
+        thread = threading.Thread(target=interrupt)
+        thread.start()
+        error = notebook.run(source)
+        thread.join()
+
+    assert isinstance(error, CellInterruptedError)
+    assert capsys.readouterr().out == "Interrupted: no server had answered yet.\n"
 
 
 def test_a_refusal_is_one_line(

@@ -42,6 +42,8 @@ def test_the_value_is_in_underscore_and_in_the_named_variable(
     assert reply.usage.completion_tokens == 12
     assert repr(reply) == "Answer('Hello Ada', finish_reason='stop', 12 tokens)"
     assert [message["role"] for message in reply.messages] == ["user", "assistant"]
+    assert reply.conversation.messages == list(reply.messages)
+    assert len(reply.conversation.turns) == 1
 
 
 def test_the_value_does_not_print_itself_twice(
@@ -158,7 +160,7 @@ def test_the_demo_says_once_that_it_is_one(notebook: Notebook, server: CannedSer
     server.play(answer("one"), answer("two"))
 
     notebook.run("%%oss\nA")
-    assert "--GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8" in notebook.outputs.html
+    assert "%oss model mlx-community/gpt-oss-20b-MXFP4-Q8" in notebook.outputs.html
     notebook.outputs.clear()
     notebook.run("%%oss\nB")
     assert "demo" not in notebook.outputs.html

@@ -20,6 +20,9 @@ NAMESPACE: dict[str, Any] = {
     [
         ("I am {name}.", "I am Ada."),
         ("{name}{n}", "Ada3"),
+        ("你好{name}!", "你好Ada!"),
+        ("f({n})", "f(3)"),
+        ("costs ${n}", "costs $3"),
         ("{rows[0]} {rows[-1]}", "a b"),
         ("{rows}", "['a', 'b']"),
         ('{table["key"]}', "value"),
@@ -59,6 +62,26 @@ def test_variables_are_put_in(text: str, expected: str) -> None:
 )
 def test_other_braces_stay_as_they_are(text: str) -> None:
     assert expand_variables(text, NAMESPACE) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        r"\sqrt{x}",
+        r"\frac{a}{b}",
+        r"$x_{i} + e^{t}$",
+        r"\sqrt[3]{x}",
+        r"\int_{a}^{b} f",
+        r"\begin{name}",
+        r"\{x}",
+        "code{x}",
+        "}{x}",
+    ],
+)
+def test_a_brace_that_belongs_to_what_stands_before_it_is_no_variable(text: str) -> None:
+    namespace = dict.fromkeys(["x", "a", "b", "i", "t", "name"], "wrong")
+
+    assert expand_variables(text, namespace) == text
 
 
 def test_braces_around_a_variable_are_no_obstacle() -> None:

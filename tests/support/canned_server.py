@@ -14,6 +14,7 @@ from typing_extensions import override
 KEY = "the-key"
 KEEP_ALIVE_SECONDS = 0.1
 MAX_KEEP_ALIVES = 100
+HEALTH = {"status": "ok", "state": "ready", "active_requests": 1, "queued_requests": 2}
 
 # Steps of a script beside text: leave without an ending; hold the stream open until the client goes.
 DROP = object()
@@ -74,6 +75,9 @@ class CannedServer:
         default_factory=lambda: {"id": "canned", "demo": False, "context_length": 4096}
     )
     client_gone: threading.Event = field(default_factory=threading.Event)
+    loaded: list[str | None] = field(default_factory=list)
+    health: deque[dict[str, Any]] = field(default_factory=deque)
+    """What /health says, one after the other; the last one stays."""
 
     @property
     def url(self) -> str:
@@ -99,14 +103,18 @@ class _Handler(BaseHTTPRequestHandler):
         elif self.path.endswith("/gpt-oss/v1/models"):
             self._send_json(200, {"object": "list", "data": [self.canned.card]})
         elif self.path.endswith("/gpt-oss/health"):
-            self._send_json(
-                200, {"status": "ok", "state": "ready", "active_requests": 1, "queued_requests": 2}
-            )
+            health = self.canned.health
+            self._send_json(200, HEALTH | (health.popleft() if len(health) > 1 else (health or [{}])[0]))
         else:
             self._send_json(404, {"message": "Not Found"})
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path.endswith(("/v1/load", "/v1/unload")):
+            self.canned.loaded.append(json.loads(body).get("model"))
+            is_load = self.path.endswith("/load")
+            self._send_json(202 if is_load else 200, {"state": "loading" if is_load else "unloaded"})
+            return
         self.canned.requests.append(json.loads(body))
         self.canned.headers.append(dict(self.headers))
         script = self.canned.scripts.popleft()
