@@ -56,6 +56,8 @@ class EngineStatus:
     """How often the engine process had to be replaced."""
     tokens_per_second: float = 0.0
     """Tokens generated a second by all requests together, over the last seconds."""
+    progress: Progress | None = None
+    """How far loading is, while it goes on."""
     error: str | None = None
     """Why the model is not ready, for a person; no prompt, no answer."""
 
@@ -69,6 +71,8 @@ class Engine(Protocol):
 
     async def load(self, model: str | None = None) -> ModelInfo:
         """Load the model if it is not loaded, or switch to another; return what is known of it.
+
+        Where another cannot be loaded, the one before stays the one that the next request loads.
 
         Raises:
             ModelLoadError, OutOfMemoryError: the model cannot be loaded. The next call tries again.

@@ -90,10 +90,15 @@ class EngineProcess:
 
     async def load(self, model: str | None = None) -> ModelInfo:
         """Load the model if it is not loaded, or switch to another. See `Engine.load`."""
-        if model is not None and model != self._config.model:
+        before = self._config
+        if model is not None and model != before.model:
             await self.unload()
-            self._config = replace(self._config, model=model)
-        return await asyncio.shield(await self._start())
+            self._config = replace(before, model=model)
+        try:
+            return await asyncio.shield(await self._start())
+        except EngineError:
+            self._config = before
+            raise
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer. See `Engine.generate`."""
@@ -291,6 +296,7 @@ class EngineProcess:
     def _take(self, report: Report) -> None:
         match report:
             case LoadProgress(progress=progress):
+                self._status = replace(self._status, progress=progress)
                 for stream in self._streams.values():
                     stream.tell(progress)
             case Loaded(model=model):

@@ -7,13 +7,15 @@ the engine come with the first request, outside of the server's loop.
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import cached_property
 from importlib import import_module
 from secrets import token_hex
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from jupyter_mlx_gpt_oss.engine.base import Engine, EngineState, EngineStatus
+from jupyter_mlx_gpt_oss.errors import EngineError
 from jupyter_mlx_gpt_oss.serving.background import Background
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
@@ -95,16 +97,23 @@ class Service:
         """Load the model that a request's body names; see `Models.load`."""
         room = await _room("models")
         request = room.Models.read(body)
-        self.model_name = request.model or self.model_name
+        before = self.model_name
+        self.model_name = request.model or before
         models = await self.models()
-        return await models.load(request, self._background, patience_seconds=self._config.keep_alive_seconds)
+        try:
+            return await models.load(
+                request, self._background, patience_seconds=self._config.keep_alive_seconds
+            )
+        except EngineError:
+            self.model_name = before  # as the engine does: a name that cannot be loaded is not tried again
+            raise
 
     async def unload(self) -> "ModelState":
         """Give the model's memory back; see `Models.unload`."""
         models = await self.models()
         return await models.unload()
 
-    def health(self) -> dict[str, str | int | float | None]:
+    def health(self) -> dict[str, Any]:
         """Return what `health` says; never waits, and `status` is `ok` unless the engine has failed."""
         engine = self.engine_status()
         return {
@@ -114,6 +123,11 @@ class Service:
             "error": engine.error,
             "active_requests": engine.num_running,
             "queued_requests": engine.num_waiting,
+            "progress": engine.progress and asdict(engine.progress),
+            "memory_bytes": engine.memory_bytes,
+            "prefix_cache_bytes": engine.prefix_cache_bytes,
+            "tokens_per_second": round(engine.tokens_per_second, 1),
+            "engine_restarts": engine.num_restarts,
             "uptime_seconds": round(self._clock() - self._started, 3),
         }
 
