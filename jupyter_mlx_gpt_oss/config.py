@@ -83,6 +83,14 @@ class GptOssServing(Configurable):
     turn_memory_max_bytes = Integer(
         16 * 1024 * 1024, min=0, help="Bytes of all these turns together, at the most."
     ).tag(config=True)
+    stored_responses_max_items = Integer(
+        256, min=0, help="Responses that are kept, to be continued and read again. 0: none."
+    ).tag(config=True)
+    stored_responses_max_bytes = Integer(
+        64 * 1024 * 1024,
+        min=0,
+        help="Bytes of all these responses together, with the items that they go on from, at the most.",
+    ).tag(config=True)
     stop_grace_seconds = Float(
         2.0, min=0.0, help="Seconds that open requests may take to end when the server stops."
     ).tag(config=True)

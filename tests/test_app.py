@@ -15,6 +15,7 @@ from jupyter_server.serverapp import ServerApp
 
 from jupyter_mlx_gpt_oss import app
 from jupyter_mlx_gpt_oss.app import KEY_VARIABLE, URL_VARIABLE, GptOss
+from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssServing
 from jupyter_mlx_gpt_oss.engine.base import EngineState
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
 from tests.support.http_client import HttpClient
@@ -175,3 +176,20 @@ def test_an_open_address_without_a_chosen_key_is_refused_with_the_line_that_sets
         log = server.stderr.read()
     assert server.returncode == 1
     assert "Add --GptOss.api_key=KEY" in log
+
+
+def test_every_flag_of_the_headless_command_is_an_option_and_stands_in_the_documents() -> None:
+    document = (Path(__file__).parent.parent / "docs" / "configuration.md").read_text(encoding="utf-8")
+    own = {"GptOss": GptOss, "GptOssEngine": GptOssEngine, "GptOssServing": GptOssServing}
+    for flag, option in GptOss.aliases.items():
+        owner, name = str(option).split(".")
+        if owner in own:
+            assert name in own[owner].class_traits(config=True)
+            assert f"| `--{flag}` | `{option}` |" in document
+
+
+def test_flags_of_the_store_of_responses_reach_it() -> None:
+    command = GptOss()
+    command.parse_command_line(["--responses-store-max-items", "5", "--responses-store-max-bytes", "6"])
+    config = GptOssServing(parent=command).serving_config()
+    assert (config.stored_responses_max_items, config.stored_responses_max_bytes) == (5, 6)

@@ -22,6 +22,11 @@ _END = object()
 class Writable(Protocol):
     """A value of the wire."""
 
+    @property
+    def event_name(self) -> str | None:
+        """What its frame is called; None: it has no name."""
+        ...
+
     def to_json(self) -> str:
         """Return one line of JSON."""
         ...
@@ -81,7 +86,7 @@ def frame_of(item: Progress | Writable | None) -> bytes:
     if isinstance(item, Progress):
         progress = {"stage": item.stage, "done": item.done, "total": item.total}
         return sse.comment_frame(f"gpt-oss {json.dumps(progress)}")
-    return sse.data_frame(item.to_json())
+    return sse.data_frame(item.to_json(), item.event_name)
 
 
 async def with_silences(

@@ -1,5 +1,6 @@
 """Every route, once. A trailing slash is taken: proxies add and drop them."""
 
+import re
 from typing import Any
 
 from tornado.web import RequestHandler
@@ -9,6 +10,12 @@ from jupyter_mlx_gpt_oss.handlers.chat_completions import ChatCompletionsHandler
 from jupyter_mlx_gpt_oss.handlers.health import HealthHandler
 from jupyter_mlx_gpt_oss.handlers.models import LoadHandler, ModelHandler, ModelsHandler, UnloadHandler
 from jupyter_mlx_gpt_oss.handlers.not_found import NotFoundHandler
+from jupyter_mlx_gpt_oss.handlers.responses import (
+    CancelHandler,
+    InputItemsHandler,
+    ResponseHandler,
+    ResponsesHandler,
+)
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
@@ -19,6 +26,10 @@ _HANDLERS: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"v1/load", LoadHandler),
     (r"v1/unload", UnloadHandler),
     (r"v1/chat/completions", ChatCompletionsHandler),
+    (r"v1/responses", ResponsesHandler),
+    (r"v1/responses/([^/]+?)", ResponseHandler),
+    (r"v1/responses/([^/]+?)/input_items", InputItemsHandler),
+    (r"v1/responses/([^/]+?)/cancel", CancelHandler),
 )
 
 
@@ -31,7 +42,7 @@ def routes(door: Door, *, at_root: bool = False) -> list[Route]:
     """
     prefixes = ("/gpt-oss/", "/") if at_root else ("/gpt-oss/",)
     mounted: list[Route] = [
-        (f"{prefix}{path}/?", handler, {"door": door, "route": path.replace("(.+?)", "{id}")})
+        (f"{prefix}{path}/?", handler, {"door": door, "route": re.sub(r"\(.*\)", "{id}", path)})
         for prefix in prefixes
         for path, handler in _HANDLERS
     ]

@@ -13,6 +13,11 @@ FinishReason = Literal["stop", "length", "tool_calls"]
 class WireModel(BaseModel):
     """A value that is written as JSON."""
 
+    @property
+    def event_name(self) -> str | None:
+        """What its frame is called in a stream; None: frames of this kind have no name."""
+        return None
+
     def to_json(self) -> str:
         """Return one line of JSON."""
         return self.model_dump_json(exclude_unset=True)

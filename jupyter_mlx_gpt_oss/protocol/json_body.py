@@ -35,6 +35,15 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
     return value
 
 
+def without_lone_surrogates(fields: dict[str, Any]) -> dict[str, Any]:
+    """Return the same fields, with U+FFFD for what JSON can spell and UTF-8 cannot: they can be written again."""
+    text = json.dumps(fields, ensure_ascii=False)
+    if text.isascii():
+        return fields
+    whole: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
+    return whole
+
+
 def field_path(parts: tuple[str | int, ...]) -> str:
     """Write a path as OpenAI does: `messages[2].content`."""
     path = ""

@@ -8,11 +8,12 @@ DONE = b"data: [DONE]\n\n"
 """OpenAI's last frame of a stream that ended well."""
 
 
-def data_frame(data: str) -> bytes:
-    """Return a frame of one `data:` line; `data` is JSON, so it holds no line break."""
+def data_frame(data: str, event: str | None = None) -> bytes:
+    """Return a frame of one `data:` line, below an `event:` line if it has a name; `data` is JSON in one line."""
     assert "\n" not in data
     assert "\r" not in data
-    return f"data: {data}\n\n".encode()
+    name = f"event: {event}\n" if event else ""
+    return f"{name}data: {data}\n\n".encode()
 
 
 def comment_frame(text: str) -> bytes:

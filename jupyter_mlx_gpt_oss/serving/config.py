@@ -15,6 +15,10 @@ class ServingConfig:
     """Turns that are kept as sampled, for the prompts that go on from them."""
     turn_memory_max_bytes: int = 16 * 1024 * 1024
     """Of all these turns together."""
+    stored_responses_max_items: int = 256
+    """Responses that are kept, for `previous_response_id` and to be read again."""
+    stored_responses_max_bytes: int = 64 * 1024 * 1024
+    """Of all these responses together, with the items that they go on from."""
     stop_grace_seconds: float = 2.0
     """How long open requests may take to end when the server stops."""
 
@@ -25,3 +29,5 @@ class ServingConfig:
             )
         if self.turn_memory_max_items < 0 or self.turn_memory_max_bytes < 0:
             raise ValueError("turn_memory_max_items and turn_memory_max_bytes are at least 0")
+        if self.stored_responses_max_items < 0 or self.stored_responses_max_bytes < 0:
+            raise ValueError("stored_responses_max_items and stored_responses_max_bytes are at least 0")

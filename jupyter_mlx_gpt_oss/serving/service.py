@@ -24,6 +24,9 @@ if TYPE_CHECKING:
     from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelState
     from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
     from jupyter_mlx_gpt_oss.serving.models import Models
+    from jupyter_mlx_gpt_oss.serving.open_responses import OpenResponses
+    from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
+    from jupyter_mlx_gpt_oss.serving.responses import Responses
     from jupyter_mlx_gpt_oss.serving.turn_memory import TurnMemory
 
 
@@ -56,6 +59,8 @@ class Service:
         self.metrics = Metrics(self.engine_status)
         self._background = Background()
         self._turns: TurnMemory | None = None
+        self._stored_responses: ResponseStore | None = None
+        self._open_responses: OpenResponses | None = None
         self._make_engine = make_engine
         self._config = config
         self._version = version
@@ -84,6 +89,21 @@ class Service:
             model_name=self.model_name,
             new_id=new_id,
             version=self._version,
+        )
+        return work
+
+    async def responses(self, owner: str) -> "Responses":
+        """Return the work of `v1/responses` for one caller, whom `owner` names."""
+        room = await _room("responses")
+        chat = await self.chat_completions(owner)
+        if self._stored_responses is None or self._open_responses is None:
+            self._open_responses = room.OpenResponses()
+            self._stored_responses = room.ResponseStore(
+                max_items=self._config.stored_responses_max_items,
+                max_bytes=self._config.stored_responses_max_bytes,
+            )
+        work: Responses = room.Responses(
+            chat=chat, store=self._stored_responses, open_responses=self._open_responses, owner=owner
         )
         return work
 

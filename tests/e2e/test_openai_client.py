@@ -35,8 +35,9 @@ def server(
 
 
 @pytest.fixture
-def client(server: JupyterProcess) -> openai.OpenAI:
-    return openai.OpenAI(base_url=server.openai_url, api_key=TOKEN, max_retries=0, timeout=120)
+def client(server: JupyterProcess) -> Iterator[openai.OpenAI]:
+    with openai.OpenAI(base_url=server.openai_url, api_key=TOKEN, max_retries=0, timeout=120) as client:
+        yield client
 
 
 def _messages(text: str) -> Any:
@@ -132,7 +133,8 @@ def test_the_async_client_streams_several_answers_at_once(server: JupyterProcess
             stream=True,
             temperature=0,
         )
-        return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
+        async with stream:
+            return "".join([chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices])
 
     async def main() -> list[str]:
         async with openai.AsyncOpenAI(base_url=server.openai_url, api_key=TOKEN, timeout=120) as client:
@@ -146,8 +148,9 @@ def test_the_async_client_streams_several_answers_at_once(server: JupyterProcess
 
 
 def test_errors_are_openais(server: JupyterProcess, client: openai.OpenAI) -> None:
-    with pytest.raises(openai.AuthenticationError, match="Incorrect API key"):
-        openai.OpenAI(base_url=server.openai_url, api_key="wrong", max_retries=0).models.list()
+    with openai.OpenAI(base_url=server.openai_url, api_key="wrong", max_retries=0) as stranger:
+        with pytest.raises(openai.AuthenticationError, match="Incorrect API key"):
+            stranger.models.list()
     with pytest.raises(openai.BadRequestError) as error:
         _create(client)(model="demo", messages=_messages("Hi"), temperature=7)
     assert error.value.param == "temperature"
@@ -159,7 +162,8 @@ def test_the_scoped_key_opens_gpt_oss_and_nothing_else(server: JupyterProcess) -
     [file] = server.home.rglob("api_key")
     key = file.read_text().strip()
     assert file.stat().st_mode & 0o077 == 0
-    assert openai.OpenAI(base_url=server.openai_url, api_key=key).models.list().data
+    with openai.OpenAI(base_url=server.openai_url, api_key=key) as keyed:
+        assert keyed.models.list().data
     request = urllib.request.Request(f"{server.url}api/status", headers={"Authorization": f"Bearer {key}"})
     with pytest.raises(urllib.error.HTTPError) as error:
         urllib.request.urlopen(request)
@@ -172,8 +176,24 @@ def test_a_killed_engine_is_replaced_in_the_middle_of_an_answer(
     arguments = {"model": "demo", "messages": _messages("Tell me a story."), "temperature": 0}
     whole = _create(client)(**arguments).choices[0].message.content
     content = ""
-    for chunk in _create(client)(**arguments, stream=True):
-        if not content and chunk.choices[0].delta.content:
-            server.workers()[0].kill()
-        content += chunk.choices[0].delta.content or ""
+    with _create(client)(**arguments, stream=True) as stream:
+        for chunk in stream:
+            if not content and chunk.choices[0].delta.content:
+                server.workers()[0].kill()
+            content += chunk.choices[0].delta.content or ""
     assert content == whole
+
+
+def test_responses_continue_and_stream(client: openai.OpenAI) -> None:
+    first = client.responses.create(model="demo", input="My name is Ada.", temperature=0)
+    assert "Ada" in first.output_text
+    assert [item.type for item in first.output] == ["reasoning", "message"]
+    second = client.responses.create(
+        model="demo", input="What is my name?", previous_response_id=first.id, temperature=0
+    )
+    assert "Ada" in second.output_text
+    with client.responses.stream(model="demo", input="Count to 5.") as stream:
+        kinds = [event.type for event in stream]
+        assert "1 2 3 4 5" in stream.get_final_response().output_text
+    assert kinds[0] == "response.created"
+    assert kinds[-1] == "response.completed"

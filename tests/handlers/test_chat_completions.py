@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -27,17 +26,6 @@ THOUGHT = "<|channel|>analysis<|message|>Let me see.<|end|><|start|>assistant"
 ANSWER = "<|channel|>final<|message|>Hello there, friend.<|return|>"
 CALL = '<|channel|>commentary to=functions.look <|constrain|>json<|message|>{"at": "sky"}<|call|>'
 LOOK = {"type": "function", "function": {"name": "look", "parameters": {"type": "object", "properties": {}}}}
-
-
-@pytest.fixture
-def openai(
-    jp_serverapp: ServerApp, gpt_oss: GptOss, http: HttpClient, jp_http_port: int, jp_asyncio_loop: Any
-) -> Iterator[AsyncOpenAI]:
-    del http  # with which the server listens
-    base_url = f"http://127.0.0.1:{jp_http_port}{jp_serverapp.base_url}gpt-oss/v1"
-    client = AsyncOpenAI(base_url=base_url, api_key=gpt_oss.door.api_key, max_retries=0)
-    yield client
-    jp_asyncio_loop.run_until_complete(client.close())
 
 
 async def ending_of(engine: ScriptedEngine) -> str:

@@ -41,7 +41,10 @@ async def test_a_model_that_cannot_be_loaded_is_told(http: HttpClient, engine: S
     reply = await http.post(LOAD, {"model": "/nowhere"})
     assert (reply.status, reply.error["code"]) == (500, "model_load_failed")
     health = (await http.get("gpt-oss/health")).json
-    assert (health["model"], health["error"]) == ("demo", "No such directory.")  # the next request loads the demo
+    assert (health["model"], health["error"]) == (
+        "demo",
+        "No such directory.",
+    )  # the next request loads the demo
 
 
 async def test_an_unloaded_model_is_loaded_again_by_the_next_request(

@@ -1,0 +1,242 @@
+"""The items of a response's input, and its tools, to the chat messages and tools that `harmony/` renders.
+
+Source: OpenAI's API reference for responses, "Input item list".
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.harmony.fields import (
+    optional_text,
+    require_list,
+    require_name,
+    require_object,
+    require_text,
+)
+
+JsonObject = dict[str, Any]
+_ROLES = ("user", "system", "developer")
+_TEXT_KEYS = {
+    "text": "text",
+    "input_text": "text",
+    "output_text": "text",
+    "reasoning_text": "text",
+    "refusal": "refusal",
+}
+_ID_PREFIXES = {
+    "message": "msg_",
+    "reasoning": "rs_",
+    "function_call": "fc_",
+    "function_call_output": "fco_",
+}
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What the assistant thought, said and called, until another turn begins."""
+
+    reasoning: list[str] = field(default_factory=list)
+    content: list[str] = field(default_factory=list)
+    calls: list[JsonObject] = field(default_factory=list)
+    last: str = ""
+
+    def takes(self, kind: str) -> bool:
+        """Whether an item may belong to this turn: after calls only calls, and no two messages in a row."""
+        return kind == "function_call" if self.calls else not (kind == self.last == "message")
+
+    def message(self) -> JsonObject:
+        """Return the turn as one message."""
+        message: JsonObject = {"role": "assistant", "content": "".join(self.content)}
+        if self.reasoning:
+            message["reasoning"] = "".join(self.reasoning)
+        if self.calls:
+            message["tool_calls"] = self.calls
+        return message
+
+
+class _Reader:
+    def __init__(self) -> None:
+        self.messages: list[JsonObject] = []
+        self._turn: _Turn | None = None
+        self._call_ids: set[str] = set()
+
+    def read(self, item: Mapping[str, Any], param: str) -> None:
+        kind = kind_of(item, param)
+        if kind == "message" and item.get("role") != "assistant":
+            if item.get("role") not in _ROLES:
+                expected = f"{', '.join(_ROLES)} or assistant"
+                raise InvalidRequestError(f"{param}.role must be {expected}.", param=f"{param}.role")
+            self._add({"role": item["role"], "content": _text(item.get("content"), f"{param}.content")})
+        elif kind == "function_call_output":
+            self._add(
+                {
+                    "role": "tool",
+                    "tool_call_id": self._answered_call(item, param),
+                    "content": _text(item.get("output"), f"{param}.output"),
+                }
+            )
+        else:
+            self._read_turn(kind, item, param)
+
+    def end_turn(self) -> None:
+        if self._turn is not None:
+            self.messages.append(self._turn.message())
+        self._turn = None
+
+    def _add(self, message: JsonObject) -> None:
+        self.end_turn()
+        self.messages.append(message)
+
+    def _answered_call(self, item: Mapping[str, Any], param: str) -> str:
+        path = f"{param}.call_id"
+        call_id = require_text(item.get("call_id"), path)
+        if call_id not in self._call_ids:
+            message = f"{path} must be the call_id of a function_call before it."
+            raise InvalidRequestError(message, param=path)
+        return call_id
+
+    def _read_turn(self, kind: str, item: Mapping[str, Any], param: str) -> None:
+        if self._turn is None or not self._turn.takes(kind):
+            self.end_turn()
+            self._turn = _Turn()
+        self._turn.last = kind
+        if kind == "reasoning":
+            content = item.get("content")
+            self._turn.reasoning.append(_text([] if content is None else content, f"{param}.content"))
+        elif kind == "message":
+            self._turn.content.append(_text(item.get("content"), f"{param}.content"))
+        else:
+            call = _call(item, param)
+            self._call_ids.add(call["id"])
+            self._turn.calls.append(call)
+
+
+def messages_of(context: Iterable[JsonObject], items: Sequence[JsonObject]) -> list[JsonObject]:
+    """Return the chat messages of a conversation.
+
+    What the assistant thought, said and called in one turn becomes one message.
+
+    Args:
+        context: items that were checked before.
+        items: the request's, with references already replaced; named as `input[0]`.
+
+    Raises:
+        InvalidRequestError: an item of a wrong kind or shape, content that is no text, or the result of an unknown call.
+    """
+    reader = _Reader()
+    for item in context:
+        reader.read(item, "previous_response_id")
+    for index, item in enumerate(items):
+        reader.read(item, f"input[{index}]")
+    reader.end_turn()
+    return reader.messages
+
+
+def kind_of(item: Mapping[str, Any], param: str) -> str:
+    """Return an item's type, which a message need not have.
+
+    Raises:
+        InvalidRequestError: another type than those that are served.
+    """
+    kind = require_text(item.get("type", "message" if "role" in item else None), f"{param}.type")
+    if kind not in _ID_PREFIXES and kind != "item_reference":
+        expected = f"{', '.join(_ID_PREFIXES)} or item_reference"
+        raise InvalidRequestError(f"{param}.type must be {expected}.", param=f"{param}.type")
+    return kind
+
+
+def id_prefix(kind: str) -> str:
+    """Return how the ids of items of a type begin."""
+    return _ID_PREFIXES[kind]
+
+
+def chat_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[list[JsonObject], list[str]]:
+    """Return the tools that are served, as those of chat completions, and the kinds of the others.
+
+    Raises:
+        InvalidRequestError: a function without a name, or a tool without a type.
+    """
+    served: list[JsonObject] = []
+    others: list[str] = []
+    for index, tool in enumerate(tools):
+        param = f"tools[{index}]"
+        kind = require_text(tool.get("type"), f"{param}.type")
+        if kind == "function":
+            require_name(tool.get("name"), f"{param}.name")
+            function = {
+                key: tool[key] for key in ("name", "description", "parameters", "strict") if key in tool
+            }
+            served.append({"type": "function", "function": function})
+        elif kind == "python":
+            served.append({"type": "python"})
+        else:
+            others.append(kind)
+    return served, others
+
+
+def chat_tool_choice(choice: str | Mapping[str, Any] | None) -> str | JsonObject:
+    """Return `tool_choice` as that of chat completions.
+
+    Raises:
+        InvalidRequestError: a wrong shape.
+        UnsupportedFeatureError: a tool that is not served must be called.
+    """
+    if choice is None or isinstance(choice, str):
+        return choice or "auto"
+    match choice.get("type"):
+        case "function":
+            return _named(choice, "tool_choice")
+        case "allowed_tools":
+            tools = require_list(choice.get("tools"), "tool_choice.tools")
+            named = [
+                _named(require_object(tool, f"tool_choice.tools[{index}]"), f"tool_choice.tools[{index}]")
+                for index, tool in enumerate(tools)
+                if not isinstance(tool, Mapping) or tool.get("type", "function") == "function"
+            ]
+            allowed = {"mode": choice.get("mode", "auto"), "tools": named}
+            return {"type": "allowed_tools", "allowed_tools": allowed}
+        case _:
+            message = "`tool_choice` may be auto, none, required, a function or allowed_tools."
+            raise UnsupportedFeatureError(message, param="tool_choice")
+
+
+def chat_response_format(text_format: Mapping[str, Any] | None) -> JsonObject | None:
+    """Return `text.format` as the `response_format` of chat completions."""
+    if text_format is None or text_format.get("type") != "json_schema":
+        return dict(text_format) if text_format is not None else None
+    schema = {key: value for key, value in text_format.items() if key != "type"}
+    return {"type": "json_schema", "json_schema": schema}
+
+
+def _named(choice: Mapping[str, Any], param: str) -> JsonObject:
+    return {
+        "type": "function",
+        "function": {"name": require_text(choice.get("name"), f"{param}.name")},
+    }
+
+
+def _call(item: Mapping[str, Any], param: str) -> JsonObject:
+    function = {
+        "name": require_name(item.get("name"), f"{param}.name"),
+        "arguments": require_text(item.get("arguments"), f"{param}.arguments"),
+    }
+    call_id = require_text(item.get("call_id"), f"{param}.call_id")
+    return {"id": call_id, "type": "function", "function": function}
+
+
+def _text(content: Any, param: str) -> str:
+    if isinstance(content, str):
+        return content
+    parts = require_list(content, param)
+    return "".join(_part(part, f"{param}[{index}]") for index, part in enumerate(parts))
+
+
+def _part(part: Any, param: str) -> str:
+    fields = require_object(part, param)
+    key = _TEXT_KEYS.get(require_text(fields.get("type"), f"{param}.type"))
+    if key is None:
+        message = f"{param} is not supported: the model reads text only, so its type must be input_text or output_text."
+        raise InvalidRequestError(message, param=param)
+    return optional_text(fields, key, param) or ""

@@ -1,0 +1,90 @@
+"""Items of a response's input as chat messages."""
+
+from typing import Any
+
+from jupyter_mlx_gpt_oss.serving.response_items import (
+    chat_response_format,
+    chat_tool_choice,
+    chat_tools,
+    messages_of,
+)
+from jupyter_mlx_gpt_oss.serving.response_question import shortened
+
+
+def said(text: str) -> dict[str, Any]:
+    return {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": text}]}
+
+
+def thought(text: str) -> dict[str, Any]:
+    return {
+        "type": "reasoning",
+        "summary": [],
+        "content": [{"type": "reasoning_text", "text": text}],
+    }
+
+
+def called(call_id: str) -> dict[str, Any]:
+    return {"type": "function_call", "call_id": call_id, "name": "look", "arguments": "{}"}
+
+
+def result(call_id: str) -> dict[str, Any]:
+    return {
+        "type": "function_call_output",
+        "call_id": call_id,
+        "output": [{"type": "input_text", "text": "x"}],
+    }
+
+
+def test_what_the_assistant_did_in_one_turn_is_one_message() -> None:
+    items = [thought("A"), said("P"), thought("B"), called("c1"), called("c2"), result("c1"), result("c2")]
+    turn, *results = messages_of((), items)
+    assert (turn["reasoning"], turn["content"]) == ("AB", "P")
+    assert [call["id"] for call in turn["tool_calls"]] == ["c1", "c2"]
+    assert results == [
+        {"role": "tool", "tool_call_id": "c1", "content": "x"},
+        {"role": "tool", "tool_call_id": "c2", "content": "x"},
+    ]
+
+
+def test_turns_of_the_assistant_stay_apart() -> None:
+    user = {"role": "user", "content": "Hi"}
+    items = [said("one"), said("two"), user, thought("A"), called("c1"), thought("B"), said("three")]
+    messages = messages_of((), items)
+    assert [message["content"] for message in messages] == ["one", "two", "Hi", "", "three"]
+
+
+def test_reasoning_without_its_text_is_taken() -> None:
+    encrypted = {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "x"}
+    (message,) = messages_of((), [encrypted, said("Yes.")])
+    assert message["content"] == "Yes."
+
+
+def test_tools_and_formats_become_those_of_chat_completions() -> None:
+    tool = {"type": "function", "name": "look", "parameters": {}, "strict": True}
+    served, others = chat_tools([tool, {"type": "web_search"}])
+    assert served == [{"type": "function", "function": {"name": "look", "parameters": {}, "strict": True}}]
+    assert others == ["web_search"]
+    named = {"type": "function", "function": {"name": "look"}}
+    assert chat_tool_choice({"type": "function", "name": "look"}) == named
+    allowed = {
+        "type": "allowed_tools",
+        "mode": "required",
+        "tools": [{"type": "function", "name": "look"}, {"type": "web_search"}],
+    }
+    assert chat_tool_choice(allowed) == {
+        "type": "allowed_tools",
+        "allowed_tools": {"mode": "required", "tools": [named]},
+    }
+    schema = {"type": "json_schema", "name": "sky", "schema": {}, "strict": True}
+    assert chat_response_format(schema) == {
+        "type": "json_schema",
+        "json_schema": {"name": "sky", "schema": {}, "strict": True},
+    }
+
+
+def test_the_oldest_turns_go_and_instructions_and_the_last_question_stay() -> None:
+    rules = {"role": "developer", "content": "rules"}
+    turns = [{"role": "user", "content": str(number) * 100} for number in range(4)]
+    assert shortened([rules, *turns], 0.01) == [rules, *turns[1:]]
+    assert shortened([rules, *turns], 0.6) == [rules, turns[3]]
+    assert shortened([rules, turns[3]], 0.9) == [rules, turns[3]]
