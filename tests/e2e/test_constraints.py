@@ -33,10 +33,9 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]
 
 
 @pytest.fixture(scope="module")
-def create(server: JupyterProcess) -> Any:
-    return openai.OpenAI(
-        base_url=server.openai_url, api_key=TOKEN, max_retries=0, timeout=120
-    ).chat.completions.create
+def create(server: JupyterProcess) -> Iterator[Any]:
+    with openai.OpenAI(base_url=server.openai_url, api_key=TOKEN, max_retries=0, timeout=120) as client:
+        yield client.chat.completions.create
 
 
 def _ask(create: Any, seed: int, **fields: Any) -> Any:
