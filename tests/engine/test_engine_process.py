@@ -350,7 +350,7 @@ def test_ctrl_c_in_the_servers_terminal_does_not_reach_the_worker(
     runner: asyncio.Runner, engine: EngineProcess
 ) -> None:
     async def run() -> None:
-        await engine.load()
+        await _tokens(engine, _request())
         os.kill(_workers()[0].pid, signal.SIGINT)
         assert len((await _tokens(engine, _request()))[0]) == 20
 
