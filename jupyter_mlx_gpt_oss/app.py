@@ -60,6 +60,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         "port": "ServerApp.port",
         "context-length": "GptOssEngine.context_length",
         "log-level": "Application.log_level",
+        "responses-store-max-items": "GptOssServing.stored_responses_max_items",
+        "responses-store-max-bytes": "GptOssServing.stored_responses_max_bytes",
     }
 
     model = Unicode(

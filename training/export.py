@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from safetensors.numpy import save_file
+from safetensors.numpy import save
 from torch import Tensor
 
 from jupyter_mlx_gpt_oss.demo.affine import quantise
@@ -127,7 +127,8 @@ def export(checkpoint: Path, out: Path) -> None:
         tensors |= _layer_tensors(layer, f"model.layers.{index}")
     tensors["model.norm.weight"] = _half(_floats(model.norm))
     contiguous = {name: np.ascontiguousarray(tensor) for name, tensor in tensors.items()}
-    save_file(contiguous, out, metadata={"format": "mlx", "config": json.dumps(config_sizes(config))})
+    metadata = {"format": "mlx", "config": json.dumps(config_sizes(config))}
+    out.write_bytes(save(contiguous, metadata=metadata))
     print(f"{out}: {out.stat().st_size / 1e6:.2f} MB, {len(trained_ids)} trained rows")
 
 

@@ -13,6 +13,7 @@ from training.export import export
 from training.train import parse_plan, train
 
 _CONVERSATIONS_EACH = 40_000
+_FIRST_PORT = 29_510
 _SEEDS = ((1, 2), (11, 12))  # of the corpora of each leg, one corpus for each core
 _OPTIONS = ([], ["--repetition-steps", "0", "--peak-rate", "0.7"])
 
@@ -41,9 +42,25 @@ def main() -> None:
     model: Path | None = None
     for leg, (seeds, more, minutes) in enumerate(zip(_SEEDS, _OPTIONS, options.minutes, strict=True), 1):
         data = [str(path) for path in make_corpora(options.out, seeds)]
+        port = str(_FIRST_PORT + leg)  # the store of the leg before may still listen
         init = ["--init", str(model)] if model else []
         model = options.out / f"leg_{leg}.pt"
-        train(parse_plan(["--data", *data, "--out", str(model), "--minutes", str(minutes), *more, *init]))
+        train(
+            parse_plan(
+                [
+                    "--data",
+                    *data,
+                    "--out",
+                    str(model),
+                    "--minutes",
+                    str(minutes),
+                    "--port",
+                    port,
+                    *more,
+                    *init,
+                ]
+            )
+        )
     assert model is not None
     export(model, options.out / "tiny_gptoss.safetensors")
 
