@@ -183,6 +183,7 @@ async def ask(client: httpx.AsyncClient, messages: list[dict[str, str]], max_tok
 
 
 def user(text: str) -> list[dict[str, str]]:
+    """Return a conversation of one message."""
     return [{"role": "user", "content": text}]
 
 

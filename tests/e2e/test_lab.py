@@ -61,7 +61,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
 def page() -> Iterator[Page]:
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1100, "height": 1000}, device_scale_factor=2)
+        page = browser.new_page(viewport={"width": 1100, "height": 620}, device_scale_factor=2)
         page.set_default_timeout(60_000)
         yield page
         _shot(page, "lab-last")

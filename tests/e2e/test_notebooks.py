@@ -58,6 +58,5 @@ def test_a_lesson_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
 def test_a_lesson_is_stored_as_it_was_run(path: Path) -> None:
     cells = [cell for cell in _read(path).cells if cell.cell_type == "code"]
     assert all(cell.execution_count for cell in cells)
-    asked = [cell for cell in cells if cell.source.startswith("%%oss")]
-    assert asked
-    assert all(cell.outputs for cell in asked)
+    assert any(cell.outputs for cell in cells)
+    assert all(cell.outputs for cell in cells if cell.source.startswith("%%oss"))
