@@ -65,7 +65,7 @@ class Tool:
         try:
             return ToolResult(_result_to_text(self._run(values)))
         # The function is the user's and may raise anything; the model is told, the user sees it.
-        except Exception as error:  # noqa: BLE001
+        except Exception as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
             return ToolResult(bounded(f"{type(error).__name__}: {error}", MAX_RESULT_CHARS), is_error=True)
 
     def _run(self, values: pydantic.BaseModel) -> Any:

@@ -162,14 +162,7 @@ class EngineLoop:
         return outputs
 
     def _compute(self, chunks: list[Chunk]) -> list[RequestOutput]:
-        rows = [
-            Row(
-                chunk.sequence.token_ids[chunk.sequence.num_computed :][: chunk.num_tokens],
-                chunk.sequence.caches,
-            )
-            for chunk in chunks
-        ]
-        hidden = forward(self._loaded.model, rows)
+        hidden = forward(self._loaded.model, [_row(chunk) for chunk in chunks])
         last = [index for index, chunk in enumerate(chunks) if chunk.is_last]
         drawn: Drawn = {}
         if last:
@@ -188,7 +181,7 @@ class EngineLoop:
         try:
             row = Row([sequence.token_ids[-1], *draft], sequence.caches, num_outputs=len(draft) + 1)
             tokens = self._drawer.check_draft(forward(self._loaded.model, [row]), sequence, draft)
-        except Exception as error:  # noqa: BLE001  the worker's border
+        except Exception as error:  # noqa: BLE001  the worker's border: a fault is this sequence's alone
             self._fail(sequence, error)
             return
         finish_reason = None
@@ -240,12 +233,7 @@ class EngineLoop:
             self._caches.begin(sequence)
         chunk = Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
         try:
-            mx.eval(
-                forward(
-                    self._loaded.model,
-                    [Row(sequence.token_ids[sequence.num_computed :][: chunk.num_tokens], sequence.caches)],
-                )
-            )
+            mx.eval(forward(self._loaded.model, [_row(chunk)]))
             self._caches.book(chunk)
         except Exception as error:  # noqa: BLE001  the worker's border: reading ahead is a favour, and nobody waits for it
             _log.warning("reading a prompt ahead failed", exc_info=error)
@@ -279,3 +267,9 @@ class EngineLoop:
                 step_seconds=seconds,
             )
         )
+
+
+def _row(chunk: Chunk) -> Row:
+    sequence = chunk.sequence
+    end = sequence.num_computed + chunk.num_tokens
+    return Row(sequence.token_ids[sequence.num_computed : end], sequence.caches)

@@ -101,7 +101,7 @@ def rewind(caches: Sequence[Any], kinds: LayerKinds, num_tokens: int) -> None:
         ring = caches[index]
         ring.keys, ring.values = _slice((ring.keys, ring.values), 0, ring.keys.shape[2] - num_tokens)
         ring.offset -= num_tokens
-        ring._idx = ring.keys.shape[2]  # noqa: SLF001
+        ring._idx = ring.keys.shape[2]  # noqa: SLF001  mlx-lm has no other way to place a ring
 
 
 def restore(
@@ -151,12 +151,12 @@ def _fill_rings(caches: list[Any], kinds: LayerKinds, snapshot: Snapshot, positi
         ring = caches[index]
         # A ring assigns single tokens into its array objects, so it gets ones of its own; MLX copies when it writes.
         ring.keys, ring.values = _slice((keys, values), 0, keys.shape[2])
-        ring.offset, ring._idx = position, keys.shape[2]  # noqa: SLF001
+        ring.offset, ring._idx = position, keys.shape[2]  # noqa: SLF001  as in rewind
 
 
 def _ring_tail(ring: RotatingKVCache, position: int, window: int) -> KeysValues | None:
     """Return the W tokens before a position in their order; fewer at the start of a sequence."""
-    keys, values = ring._temporal_order(ring.keys), ring._temporal_order(ring.values)  # noqa: SLF001
+    keys, values = ring._temporal_order(ring.keys), ring._temporal_order(ring.values)  # noqa: SLF001  as in rewind
     first = ring.offset - keys.shape[2]
     wanted = max(0, position - window)
     if wanted < first - 1:
