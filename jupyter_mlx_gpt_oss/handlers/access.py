@@ -19,7 +19,7 @@ from typing_extensions import override
 from jupyter_mlx_gpt_oss.errors import AuthenticationError, PermissionDeniedError
 from jupyter_mlx_gpt_oss.handlers.api_key import is_same_key
 
-_AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(\S+)", re.IGNORECASE)
+_AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(.+)", re.IGNORECASE)
 
 
 class KeyIdentity(IdentityProvider):

@@ -99,6 +99,7 @@ class TestOpenServer:
     async def test_a_wrong_key_is_refused(self, http: HttpClient) -> None:
         assert_is_refused(await chat(http, WRONG_KEY))
         assert_is_refused(await http.get("gpt-oss/v1/models", headers=dict(WRONG_KEY)))
+        assert_is_refused(await chat(http, {"Authorization": "Bearer not the key"}))
 
     async def test_reading_needs_no_key_and_writing_from_a_page_needs_the_cookie(
         self, http: HttpClient
@@ -167,6 +168,11 @@ class TestKey:
     ) -> None:
         assert (await chat(http, {"Authorization": "Bearer sk-mine"})).status == 200
         assert not gpt_oss.key_path.exists()
+
+    @pytest.mark.parametrize("gpt_oss_config", [{"GptOss": {"api_key": "three plain words"}}])
+    async def test_a_configured_key_may_have_spaces(self, http: HttpClient) -> None:
+        assert (await chat(http, {"Authorization": "Bearer three plain words"})).status == 200
+        assert_is_refused(await chat(http, {"Authorization": "Bearer three"}))
 
 
 async def test_a_kept_key_is_readable_for_its_owner_alone(gpt_oss: GptOss) -> None:
