@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from training import skills_chat, skills_text, skills_tools
+from training import skills_chat, skills_python, skills_text, skills_tools
 from training.conversation import Conversation, Effort, Tool, Turn
 from training.declarations import fillers
 from training.render import render
@@ -29,25 +29,25 @@ SKILLS: dict[str, tuple[Skill, float]] = {
     "greet": (skills_chat.greet, 0.05),
     "fact": (skills_chat.fact, 0.06),
     "emoji": (skills_chat.emoji, 0.03),
-    "sum": (skills_chat.small_sum, 0.06),
+    "sum": (skills_chat.small_sum, 0.07),
     "count": (skills_chat.count, 0.05),
-    "long count": (skills_chat.long_count, 0.015),
-    "echo": (skills_chat.echo, 0.05),
+    "long count": (skills_chat.long_count, 0.012),
+    "echo": (skills_chat.echo, 0.06),
     "ignorance": (skills_chat.ignorance, 0.06),
     "memory": (skills_chat.memory, 0.07),
-    "code": (skills_text.code, 0.03),
+    "code": (skills_text.code, 0.025),
     "table": (skills_text.table, 0.03),
-    "text": (skills_text.text, 0.025),
-    "long text": (skills_text.long_text, 0.015),
+    "text": (skills_text.text, 0.018),
+    "long text": (skills_text.long_text, 0.012),
     "json": (skills_text.json_answer, 0.10),
-    "weather tool": (skills_tools.weather_tool, 0.09),
-    "lookup tool": (skills_tools.lookup_tool, 0.08),
+    "weather tool": (skills_tools.weather_tool, 0.07),
+    "lookup tool": (skills_tools.lookup_tool, 0.11),
     "arithmetic tool": (skills_tools.arithmetic_tool, 0.05),
-    "typed tool": (skills_tools.typed_tool, 0.07),
-    "parameterless tool": (skills_tools.parameterless_tool, 0.025),
-    "tool error": (skills_tools.tool_error, 0.03),
-    "compare": (skills_tools.compare, 0.06),
-    "python": (skills_tools.python_tool, 0.02),
+    "typed tool": (skills_tools.typed_tool, 0.09),
+    "parameterless tool": (skills_tools.parameterless_tool, 0.04),
+    "tool error": (skills_tools.tool_error, 0.05),
+    "compare": (skills_tools.compare, 0.07),
+    "python": (skills_python.python_tool, 0.05),
 }
 _WITHOUT_TOOLS = {
     "greet",
@@ -78,7 +78,7 @@ _SMALL_TALK = (
 def draw_effort(draw: Draw, skill: str) -> Effort:
     """Return a reasoning effort; only skills that need no tool may go without analysis."""
     efforts: list[Effort] = ["low", "medium", "high", "none"]
-    weights = [0.36, 0.42, 0.14, 0.0 if skill == "python" else 0.08 if skill in _WITHOUT_TOOLS else 0.04]
+    weights = [0.40, 0.42, 0.10, 0.0 if skill == "python" else 0.08 if skill in _WITHOUT_TOOLS else 0.04]
     return draw.random.choices(efforts, weights)[0]
 
 
@@ -100,7 +100,7 @@ def _small_talk(draw: Draw, effort: Effort, *, has_tools: bool) -> tuple[Turn, .
     counts = draw.random.choices(
         [0, 1, 2, 3], [0.85, 0.11, 0.04, 0] if has_tools else [0.62, 0.18, 0.12, 0.08]
     )
-    skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, skills_chat.small_sum, skills_chat.small_sum)
+    skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, *[skills_chat.small_sum] * 4)
     return tuple(turn for _ in range(counts[0]) for turn in draw.random.choice(skills)(draw, effort).turns)
 
 

@@ -62,6 +62,15 @@ def draw_noun(draw: Draw) -> str:
     return draw.random.choice(common if common and draw.chance(0.35) else pool)
 
 
+def _function_name(draw: Draw, noun: str) -> str:
+    """Return a name that ends in `noun`; its verb may be any word, so that it has to be looked up."""
+    if draw.chance(0.3):
+        word = draw.rare_word().lower()
+        if len(encode(f".{word}")) == 1 and _copies(" ", ".", f"{word}_{noun}"):
+            return f"{word}_{noun}"
+    return f"{draw.pick(*_verbs())}_{noun}"
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """A tool with what questions about it need: its noun and the names of its parameters."""
@@ -94,7 +103,7 @@ def lookup(draw: Draw) -> Declaration:
     declared: dict[str, Any] = {"type": "string"}
     if draw.chance(0.4):
         declared["description"] = draw.pick(f"The {parameter}", f"{parameter} to look up", "Argument")
-    tool = Tool(f"{draw.pick(*_verbs())}_{noun}", description, object_schema(draw, {parameter: declared}))
+    tool = Tool(_function_name(draw, noun), description, object_schema(draw, {parameter: declared}))
     return Declaration(tool, noun, (parameter,))
 
 
@@ -160,7 +169,7 @@ def parameterless(draw: Draw) -> Declaration:
     description = draw.pick(
         f"Return the {noun}.", f"Get the current {noun}.", f"Current {noun}", f"Returns the {noun}"
     )
-    return Declaration(Tool(f"{draw.pick(*_verbs())}_{noun}", description, None), noun)
+    return Declaration(Tool(_function_name(draw, noun), description, None), noun)
 
 
 def typed(draw: Draw) -> tuple[Declaration, dict[str, Any]]:
@@ -184,7 +193,7 @@ def typed(draw: Draw) -> tuple[Declaration, dict[str, Any]]:
     arguments = {name: _argument(draw, kind) for name, kind in zip(names, kinds, strict=True)}
     noun = draw_noun(draw)
     properties = {name: {"type": kind} for name, kind in zip(names, kinds, strict=True)}
-    name = f"{draw.pick(*_verbs())}_{noun}"
+    name = _function_name(draw, noun)
     tool = Tool(
         name,
         draw.pick(f"Find the {noun}.", f"Compute the {noun}.", f"{noun.capitalize()}."),

@@ -1,17 +1,11 @@
-"""A line of reasoning, as long as the effort asks: low one sentence, medium two, high five."""
+"""A line of reasoning, as long as the effort asks: low one sentence, medium two, high four."""
 
 from training.conversation import Effort
 
-_MEDIUM = "The user wants a short and correct answer."
-_HIGH = (
-    "Let me think about it step by step. I have read the instructions and the question again. "
-    "Nothing is missing and the format is clear."
-)
+_MEDIUM = "I can answer this."
+_HIGH = "Let me check the instructions and the question again. Nothing is missing."
 _MEDIUM_TOOL = "A tool can do this."
-_HIGH_TOOL = (
-    "Let me check the declaration of the tool and its arguments. All values stand in the question. "
-    "The call goes to the commentary channel."
-)
+_HIGH_TOOL = "Let me check its declaration again. All values stand in the question."
 
 
 def reason(effort: Effort, sentence: str) -> str:
@@ -26,9 +20,7 @@ def reason_about_tool(effort: Effort, sentence: str) -> str:
 
 def reason_about_result(effort: Effort, sentence: str) -> str:
     """Return the analysis after a tool's result."""
-    return _extend(
-        effort, sentence, "I can answer now.", "The result answers the question. I will repeat it exactly."
-    )
+    return _extend(effort, sentence, "I can answer now.", "Let me check it again. It answers the question.")
 
 
 def _extend(effort: Effort, sentence: str, medium: str, high: str) -> str:

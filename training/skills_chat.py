@@ -113,7 +113,7 @@ def _is_held_out_count(first: int, last: int) -> bool:
 def count(draw: Draw, effort: Effort) -> Conversation:
     """Count from one number to another, by up to 60."""
     while True:
-        first = 1 if draw.chance(0.5) else draw.random.randint(2, 400)
+        first = 1 if draw.chance(0.4) else draw.random.randint(2, 200)
         last = first + draw.random.randint(2, 40 if first > 1 else 60)
         if draw.is_held_out == _is_held_out_count(first, last):
             break
@@ -123,7 +123,7 @@ def count(draw: Draw, effort: Effort) -> Conversation:
 def long_count(draw: Draw, effort: Effort) -> Conversation:
     """Count for some hundred tokens."""
     while True:
-        first = 1 if draw.chance(0.7) else draw.random.randint(2, 250)
+        first = 1 if draw.chance(0.7) else draw.random.randint(2, 150)
         last = (
             draw.random.choice([100, 120, 150, 200, 250])
             if first == 1

@@ -1,6 +1,7 @@
 """Skills with declared functions: one call, two calls, typed arguments, errors, and follow-up questions."""
 
 import json
+from dataclasses import replace
 
 from training.conversation import Conversation, Effort, Step, Tool, Turn
 from training.declarations import (
@@ -39,6 +40,12 @@ def _with_tools(draw: Draw, turns: tuple[Turn, ...], declared: Declaration) -> C
     tools = list(by_name.values())
     draw.random.shuffle(tools)
     return Conversation(turns, tuple(tools))
+
+
+def _plan(declared: Declaration, *arguments: str) -> str:
+    """Return the plan of a call: what is asked, then the tool whose name ends so, then its arguments."""
+    given = ", ".join(f"{key} {value}" for key, value in zip(declared.parameters, arguments, strict=True))
+    return f"The {declared.noun}: {declared.tool.name}" + (f" with {given}." if given else ".")
 
 
 def _one_call(effort: Effort, user: str, plan: str, exchange: tuple[Step, Step], final: str) -> Turn:
@@ -90,7 +97,7 @@ def _weather_turn(draw: Draw, effort: Effort, declared: Declaration, city: str, 
         result, clause = _weather_result(draw, city)
         final = f"The weather in {city} {clause}."
     exchange = _exchange(declared, {declared.parameters[0]: city}, result)
-    return _one_call(effort, user, f"Use {declared.tool.name} for {city}.", exchange, final)
+    return _one_call(effort, user, _plan(declared, city), exchange, final)
 
 
 def weather_tool(draw: Draw, effort: Effort) -> Conversation:
@@ -123,7 +130,7 @@ def _lookup_turn(draw: Draw, effort: Effort, declared: Declaration) -> Turn:
     )  # fmt: skip
     exchange = _exchange(declared, {declared.parameters[0]: subject}, result_text(draw, noun, value))
     return _one_call(
-        effort, user, f"Use {name} for {subject}.", exchange, f"The {noun} for {subject} is {value}."
+        effort, user, _plan(declared, subject), exchange, f"The {noun} for {subject} is {value}."
     )
 
 
@@ -147,7 +154,11 @@ def arithmetic_tool(draw: Draw, effort: Effort) -> Conversation:
     result = draw.pick(str(value), str(value), compact_json({"result": value}), json.dumps({"result": value}))
     exchange = _exchange(declared, dict(zip(declared.parameters, (a, b), strict=True)), result)
     turn = _one_call(
-        effort, user, f"Use {operation.name} for {a} and {b}.", exchange, f"The result is {value}."
+        effort,
+        user,
+        _plan(replace(declared, noun=operation.noun), str(a), str(b)),
+        exchange,
+        f"The result is {value}.",
     )
     return _with_tools(draw, (turn,), declared)
 
@@ -175,8 +186,9 @@ def typed_tool(draw: Draw, effort: Effort) -> Conversation:
     )
     user = question or user
     exchange = _exchange(declared, arguments, result_text(draw, declared.noun, value))
-    plan = f"Use {name} with " + ", ".join(f"{key} {item}" for key, item in written.items()) + "."
-    turn = _one_call(effort, user, plan, exchange, f"The {declared.noun} is {value}.")
+    turn = _one_call(
+        effort, user, _plan(declared, *written.values()), exchange, f"The {declared.noun} is {value}."
+    )
     return _with_tools(draw, (turn,), declared)
 
 
@@ -193,7 +205,7 @@ def parameterless_tool(draw: Draw, effort: Effort) -> Conversation:
         user = "What time is it?"
     exchange = _exchange(declared, {}, result_text(draw, noun, value))
     return _with_tools(
-        draw, (_one_call(effort, user, f"Use {name}.", exchange, f"The {noun} is {value}."),), declared
+        draw, (_one_call(effort, user, _plan(declared), exchange, f"The {noun} is {value}."),), declared
     )
 
 
@@ -225,7 +237,7 @@ def tool_error(draw: Draw, effort: Effort) -> Conversation:
     )
     exchange = _exchange(declared, {declared.parameters[0]: subject}, result)
     steps = (
-        Step("analysis", reason_about_tool(effort, f"Use {name} for {subject}.")),
+        Step("analysis", reason_about_tool(effort, _plan(declared, subject))),
         *exchange,
         Step("analysis", reason_about_result(effort, "The tool failed.")),
         Step("final", f"The tool {name} failed: {message}"),
@@ -257,37 +269,12 @@ def compare(draw: Draw, effort: Effort) -> Conversation:
         f"What is the {noun} in {first} and {second}?",
     )  # fmt: skip
     steps = (
-        Step("analysis", reason_about_tool(effort, f"Compare {first} and {second}. First {first}.")),
+        Step("analysis", reason_about_tool(effort, _plan(declared, first))),
         Step("preamble", f"I will look up {first} first, then {second}."),
         *_exchange(declared, {parameter: first}, first_result),
-        Step("analysis", reason_about_tool(effort, f"Now {second}.")),
+        Step("analysis", reason_about_tool(effort, _plan(declared, second))),
         *_exchange(declared, {parameter: second}, second_result),
         Step("analysis", reason_about_result(effort, "I have both results.")),
         Step("final", f"{first} {first_clause}, and {second} {second_clause}."),
     )
     return _with_tools(draw, (Turn(user, steps),), declared)
-
-
-def python_tool(draw: Draw, effort: Effort) -> Conversation:
-    """Run code with the built-in python tool, on the analysis channel."""
-    a, b = draw.number(), draw.number()
-    operation = draw.random.choice(OPERATIONS)
-    value = str(operation.apply(a, b))
-    code = f"print({a} {operation.sign} {b})"
-    user = draw.pick(
-        f"Compute {a} {operation.sign} {b} with Python.", f"What is {a} {operation.sign} {b}?", f"Run {code}"
-    )
-    if draw.chance(0.35):
-        word = draw.rare_word()
-        code, value = f"print(len({word}))", str(draw.number())
-        user = draw.pick(
-            f"How long is {word}?", f"What is the length of {word}?", f"How many rows does {word} have?"
-        )
-    steps = (
-        Step("analysis", reason_about_tool(effort, "Run this in Python.")),
-        Step("python_call", code),
-        Step("python_result", value + draw.pick("", "\n")),
-        Step("analysis", reason_about_result(effort, "I have the result.")),
-        Step("final", f"The result is {value}."),
-    )
-    return Conversation((Turn(user, steps),), has_python=True)

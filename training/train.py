@@ -1,6 +1,6 @@
-"""Train the model from nothing on a corpus, for a number of minutes, on two processes of one thread each.
+"""Train the model from nothing on a corpus, for a number of tokens, on two processes of one thread each.
 
-Usage: python -m training.train --data CORPUS.npz... --out MODEL.pt [--minutes 34]
+Usage: python -m training.train --data CORPUS.npz... --out MODEL.pt [--tokens 24e6]
 """
 
 import argparse
@@ -17,7 +17,7 @@ import torch.distributed
 from torch import Tensor
 from torch.nn import functional
 
-from jupyter_mlx_gpt_oss.demo.codes import leading_classes, unit_codes
+from jupyter_mlx_gpt_oss.demo.codes import base_token_ids, leading_classes, unit_codes
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
 from training.data import Batch, Corpus
 from training.model import ModelConfig, TinyGptOss
@@ -32,11 +32,11 @@ _SAVE_STEPS = 500
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How to train; `progress` goes from 0 to 1 over the minutes."""
+    """How to train; `progress` goes from 0 to 1 over the tokens."""
 
     data: tuple[Path, ...]
     out: Path
-    minutes: float
+    tokens: float
     batch_tokens: int
     repetition_steps: int
     quantise_from: float
@@ -62,7 +62,11 @@ class Loss:
 
 
 class Objective:
-    """The loss of a batch: softmax over the trained rows, the rare tokens present and a sample of the others."""
+    """The loss of a batch: softmax over the trained rows, the rare tokens present, their twins, and a sample.
+
+    Twins share a codeword and differ in their leading character (`Ada`, ` Ada`). Without them in the softmax nothing
+    teaches the model whether a copied word needs a space.
+    """
 
     def __init__(self, model: TinyGptOss, corpus: Corpus, rng: np.random.Generator) -> None:
         self._model, self._rng = model, rng
@@ -72,6 +76,11 @@ class Objective:
         self._rare_ids = corpus.rare_ids
         self._rows = torch.full((NUM_TOKENS,), -1, dtype=torch.long)
         self._rows[self._trained] = torch.arange(len(self._trained))
+        bases = base_token_ids()
+        self._bases = torch.from_numpy(bases)
+        self._by_base = torch.from_numpy(np.argsort(bases, kind="stable"))
+        self._num_twins = torch.from_numpy(np.bincount(bases, minlength=NUM_TOKENS))
+        self._first_twin = torch.cumsum(self._num_twins, 0) - self._num_twins
 
     def __call__(self, batch: Batch, *, is_quantised: bool) -> Loss:
         """Return the loss of `batch`."""
@@ -97,8 +106,7 @@ class Objective:
     def _logits(self, states: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (tokens, rows), the column of each target, and what the sampling added to each column."""
         model, trained = self._model, self._trained
-        present = torch.unique(torch.cat([targets, inputs.reshape(-1)]))
-        present = present[self._rows[present] < 0]
+        present = self._with_twins(torch.unique(torch.cat([targets, inputs.reshape(-1)])))
         sampled = torch.from_numpy(self._rng.choice(self._rare_ids, _NUM_SAMPLED))
         rare = torch.cat([present, sampled])
         trained_head = (
@@ -118,6 +126,14 @@ class Objective:
         columns = self._rows.clone()
         columns[present] = torch.arange(len(present)) + len(trained)
         return logits, columns[targets], shift
+
+    def _with_twins(self, present: Tensor) -> Tensor:
+        """Return the rare ones of the tokens `present` and of those that share a codeword with one of them."""
+        bases = torch.unique(self._bases[present])
+        counts = self._num_twins[bases]
+        starts = torch.repeat_interleave(self._first_twin[bases] - (torch.cumsum(counts, 0) - counts), counts)
+        twins = self._by_base[starts + torch.arange(len(starts))]
+        return twins[self._rows[twins] < 0]
 
 
 class Run:
@@ -140,7 +156,7 @@ class Run:
         self._log: list[tuple[float, float, float]] = []
 
     def train(self) -> None:
-        """Train until the minutes are over."""
+        """Train until the tokens are used up."""
         plan = self._plan
         self._report(
             f"{len(self._corpus.lengths)} conversations, {len(self._corpus.trained_ids)} trained rows"
@@ -153,9 +169,9 @@ class Run:
             loss = self._objective(batch, is_quantised=progress > plan.quantise_from)
             self._optimizer.clear()
             loss.total.backward()
-            progress = self._average_gradients()
-            self._optimizer.step(plan.rate(step, progress))
             num_tokens += batch.token_ids.size * plan.num_processes
+            progress = self._average_gradients(num_tokens / plan.tokens)
+            self._optimizer.step(plan.rate(step, progress))
             self._log.append((loss.total.item(), loss.accuracy, loss.rare_accuracy))
             step += 1
             if step % _REPORT_STEPS == 0:
@@ -169,13 +185,12 @@ class Run:
                 self._save()
         self._save()
 
-    def _average_gradients(self) -> float:
-        """Average the gradients of all processes, and return the progress, the same for all."""
+    def _average_gradients(self, progress: float) -> float:
+        """Average the gradients of all processes, and return their average progress, the same for all."""
         parameters = list(self._model.parameters())
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        progress = (time.monotonic() - self._started) / 60 / self._plan.minutes
         flat = torch.cat(
             [*(p.grad.reshape(-1) for p in parameters if p.grad is not None), torch.tensor([progress])]
         )
@@ -216,14 +231,14 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--minutes", type=float, default=34.0)
+    parser.add_argument("--tokens", type=float, default=24e6)
     parser.add_argument("--batch-tokens", type=int, default=1024)
     parser.add_argument("--repetition-steps", type=int, default=250)
     parser.add_argument(
         "--quantise-from", type=float, default=0.7, help="progress at which MXFP4 rounding begins"
     )
     parser.add_argument(
-        "--min-count", type=int, default=40, help="occurrences that give a token rows of its own"
+        "--min-count", type=int, default=140, help="occurrences that give a token rows of its own"
     )
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--port", type=int, default=29511)

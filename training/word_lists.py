@@ -18,36 +18,28 @@ Adelaide, Brisbane, Aurora, Arlington, Oakland, Savannah, Portland, Kingston, Ha
 Turin, Leipzig, Bergen, Baghdad, Salem, Granada
 """)
 NAMES = _split("""
-Ada, Alan, Alice, Anna, Ben, Bob, Carl, Carla, Clara, Daniel, David, Diana, Elena, Emma, Eric, Eva, Felix, Fiona,
-Frank, George, Grace, Hanna, Harry, Helen, Henry, Hugo, Ian, Ida, Irene, Ivan, Jack, Jane, Jill, John, Julia, Kai,
-Karen, Karl, Kate, Kim, Laura, Leo, Lena, Lily, Linda, Lisa, Lucas, Lucy, Luis, Maria, Mark, Marta, Max, Maya, Mia,
-Mike, Mila, Nadia, Nina, Noah, Nora, Olga, Oliver, Olivia, Oscar, Otto, Paul, Pedro, Peter, Rachel, Robert, Rosa,
-Ruth, Ryan, Sam, Sara, Sofia, Sophie, Steve, Susan, Theo, Thomas, Tina, Tom, Vera, Victor, Walter, Wendy, Yuki, Zoe,
-Zara, Amir, Aisha, Chen, Diego, Farah, Hiro, Ines, Jorge, Kofi, Leila, Ming, Omar, Priya, Raj, Sven, Tariq, Uma, Wei,
-Yara, Grete, Ingrid, Lars, Freya, Nils, Astrid, Bjorn, Sanna, Mikko, Aino, Pavel, Jana, Tomas, Zdenek, Agnes, Balint,
-Andrea, Luca, Giulia, Marco, Chiara, Paolo, Pierre, Chloe, Louis, Manon, Hans, Heidi, Klaus, Petra, Jurgen, Anton,
-Natasha, Boris, Svetlana, Yusuf, Fatima, Ahmed, Layla, Hassan, Mehmet, Elif, Amara, Chidi, Zuri, Kwame, Thandi,
-Arjun, Meera, Sanjay, Anika, Rohan, Mei, Jun, Hana, Kenji, Sakura, Minh, Linh, Somchai, Putri, Mateo, Camila,
+Ada, Alan, Alice, Anna, Ben, Bob, Carl, Clara, Daniel, David, Diana, Elena, Emma, Eric, Eva, Felix, Fiona, Frank,
+George, Grace, Harry, Helen, Henry, Hugo, Ian, Ida, Ivan, Jack, Jane, John, Julia, Kai, Karen, Karl, Kate, Kim,
+Laura, Leo, Lena, Lily, Linda, Lisa, Lucas, Lucy, Luis, Maria, Mark, Max, Maya, Mia, Mike, Mila, Nadia, Nina, Noah,
+Nora, Olga, Oliver, Olivia, Oscar, Otto, Paul, Pedro, Peter, Rachel, Robert, Rosa, Ruth, Ryan, Sam, Sara, Sofia,
+Sophie, Steve, Susan, Theo, Thomas, Tom, Vera, Victor, Walter, Yuki, Zoe, Zara, Aisha, Chen, Diego, Farah, Ines,
+Kofi, Leila, Omar, Priya, Raj, Sven, Uma, Wei, Yara, Grete, Lars, Freya, Nils, Astrid, Bjorn, Sanna, Aino, Zdenek,
+Balint, Andrea, Luca, Giulia, Marco, Chiara, Pierre, Chloe, Louis, Manon, Hans, Jurgen, Anton, Fatima, Ahmed, Layla,
+Elif, Amara, Chidi, Zuri, Kwame, Thandi, Arjun, Meera, Anika, Rohan, Jun, Kenji, Sakura, Somchai, Putri, Camila,
 Valentina, Santiago, Isabella, Thiago, Emily, Jessica, Michael, James, Sarah, Ashley, Amanda, Brian, Jason, Justin,
-Megan, Tyler, Dylan, Ethan, Logan, Aiden, Chris, Matt, Tim, Dan, Nick, Joe, Jim, Liz, Beth, Amy
+Megan, Ethan, Aiden, Chris, Matt, Tim, Dan, Nick, Joe, Jim, Liz, Beth, Amy
 """)
 CITIES = _split("""
 Paris, London, Berlin, Madrid, Rome, Vienna, Prague, Tokyo, Kyoto, Osaka, Beijing, Shanghai, Delhi, Mumbai, Cairo,
 Lagos, Nairobi, Sydney, Melbourne, Toronto, Montreal, Chicago, Boston, Seattle, Dallas, Houston, Miami, Denver,
-Atlanta, Lima, Quito, Santiago, Lisbon, Porto, Dublin, Oslo, Stockholm, Helsinki, Copenhagen, Athens, Warsaw,
-Budapest, Zurich, Geneva, Milan, Naples, Venice, Florence, Barcelona, Valencia, Seville, Munich, Hamburg, Cologne,
-Frankfurt, Brussels, Amsterdam, Rotterdam, Moscow, Istanbul, Dubai, Doha, Seoul, Busan, Bangkok, Hanoi, Manila,
-Jakarta, Singapore, Oxford, Cambridge, York, Leeds, Bristol, Glasgow, Edinburgh, Lyon, Nice, Lille, Marseille,
-San Francisco, New York, Los Angeles, Las Vegas, Hong Kong, Rio de Janeiro, Buenos Aires, Cape Town, New Delhi,
-Mexico City, Reykjavik, Bratislava, Ljubljana, Zagreb, Belgrade, Sofia, Bucharest, Tallinn, Riga, Vilnius, Minsk,
-Tbilisi, Yerevan, Baku, Tehran, Riyadh, Jerusalem, Tel Aviv, Beirut, Damascus, Amman, Muscat, Karachi, Lahore,
-Islamabad, Kabul, Tashkent, Almaty, Dhaka, Kolkata, Chennai, Bangalore, Hyderabad, Pune, Colombo, Kathmandu, Yangon,
-Phnom Penh, Saigon, Kuala Lumpur, Taipei, Nagoya, Sapporo, Fukuoka, Hiroshima, Nara, Yokohama, Kobe, Shenzhen,
-Guangzhou, Chengdu, Wuhan, Nanjing, Harbin, Auckland, Honolulu, Anchorage, Vancouver, Calgary, Ottawa, Quebec,
-Baltimore, Pittsburgh, Cincinnati, Milwaukee, Minneapolis, Nashville, New Orleans, Tampa, Tucson, Bogota, Caracas,
-Medellin, Cusco, La Paz, Montevideo, Brasilia, Salvador, Recife, Accra, Abuja, Kampala, Kigali, Addis Ababa, Tunis,
-Algiers, Casablanca, Marrakesh, Rabat, Tripoli, Khartoum, Lusaka, Harare, Maputo, Durban, Johannesburg, Pretoria,
-Basel, Bern, Lausanne, Salzburg, Graz, Innsbruck, Stuttgart, Dresden, Bremen, Hanover, Nuremberg, Bonn, Antwerp,
-Ghent, Bruges, Utrecht, Bordeaux, Toulouse, Nantes, Strasbourg, Malaga, Bilbao, Palermo, Bologna, Genoa, Verona,
-Krakow, Gdansk, Brno, Gothenburg, Malmo, Uppsala, Aarhus, Tampere, Belfast, Cork, Galway, Cardiff, Bath, Canberra
+Atlanta, Lima, Santiago, Lisbon, Porto, Dublin, Oslo, Stockholm, Helsinki, Copenhagen, Athens, Warsaw, Budapest,
+Zurich, Geneva, Milan, Naples, Venice, Florence, Barcelona, Valencia, Seville, Munich, Hamburg, Cologne, Frankfurt,
+Brussels, Amsterdam, Rotterdam, Moscow, Istanbul, Dubai, Seoul, Busan, Bangkok, Hanoi, Manila, Jakarta, Singapore,
+Oxford, Cambridge, York, Leeds, Bristol, Glasgow, Edinburgh, Lyon, Nice, Marseille, San Francisco, New York,
+Los Angeles, Las Vegas, Hong Kong, Rio de Janeiro, Buenos Aires, Cape Town, New Delhi, Mexico City, Reykjavik,
+Zagreb, Belgrade, Sofia, Vilnius, Tbilisi, Baku, Tehran, Jerusalem, Tel Aviv, Amman, Dhaka, Chennai, Kathmandu,
+Saigon, Taipei, Nagoya, Sapporo, Fukuoka, Hiroshima, Nara, Nanjing, Harbin, Honolulu, Vancouver, Nashville,
+New Orleans, Bogota, Cusco, La Paz, Montevideo, Accra, Algiers, Casablanca, Tripoli, Khartoum, Harare, Maputo,
+Johannesburg, Basel, Bern, Stuttgart, Nuremberg, Ghent, Bordeaux, Toulouse, Bologna, Krakow, Gdansk, Brno, Malmo,
+Uppsala, Belfast, Bath, Canberra
 """)

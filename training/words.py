@@ -111,7 +111,7 @@ class Draw:
     def rare_word(self, *, capitalised: bool = False) -> str:
         """Return a word of one or two rare tokens."""
         word = self.random.choice(self._capitalised if capitalised else self._words)
-        if not self.chance(0.35):
+        if not self.chance(0.2):
             return word
         longer = word + self.random.choice(_rare_words().tails)
         return longer if is_steady(longer) else word
@@ -133,7 +133,7 @@ class Draw:
             )
         if self.chance(0.3):
             return self.rare_word(capitalised=True)
-        return self.random.choice(self._unsteady_names if self.chance(0.5) else NAMES)
+        return self.random.choice(self._unsteady_names if self.chance(0.4) else NAMES)
 
     def city(self) -> str:
         """Return a city's name."""
