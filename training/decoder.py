@@ -52,7 +52,7 @@ class Decoder:
             state = self._model.model(mx.array([token_ids]), cache)[:, -1]
             logits = (self._model.lm_head(state) if weight is None else state @ weight.T)[0]
             choice = mx.random.categorical(logits / temperature) if temperature else mx.argmax(logits)
-            token_id = int(rows[int(choice.item())])
+            token_id = int(rows[np.asarray(choice).item()])
             completion.append(token_id)
             if token_id in ENDS:
                 break

@@ -4,12 +4,14 @@ Knows nothing of the corpus. Shapes: B sequences, T tokens, hidden 128. Mathemat
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS
 
@@ -63,18 +65,20 @@ class SinkAttention(torch.autograd.Function):
     """
 
     @staticmethod
+    @override
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, mask: Tensor | None) -> Tensor:
         """Return the attention's output; q, k, v have the shape (B, heads, T, head_dim)."""
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         scale = 1 / math.sqrt(q.shape[-1])
         plain, log_sum = flash(q, k, v, 0.0, mask is None, attn_mask=mask, scale=scale)
         with_sink = torch.logaddexp(log_sum, sinks[None, :, None])
-        out = plain * (log_sum - with_sink).exp()[..., None]
+        out: Tensor = plain * (log_sum - with_sink).exp()[..., None]
         ctx.save_for_backward(q, k, v, out, with_sink, sinks)
         ctx.mask = mask
         return out
 
     @staticmethod
+    @override
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor, None]:
         """Return the gradients of q, k, v and the sinks."""
         q, k, v, out, with_sink, sinks = ctx.saved_tensors
@@ -117,6 +121,7 @@ class Attention(nn.Module):
         with torch.no_grad():
             self.o_proj.weight.mul_(0.5 / config.num_layers**0.5)
 
+    @override
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor) -> Tensor:
         """Return the attention of x (B, T, hidden)."""
         config = self.config
@@ -130,8 +135,10 @@ class Attention(nn.Module):
         v = heads(self.v_proj(x), config.num_kv_heads)
         repeats = config.num_heads // config.num_kv_heads
         k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1).contiguous()
-        out = SinkAttention.apply(q.contiguous(), k, v, self.sinks, window if self.is_sliding else None)
-        return self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+        attend: Callable[..., Tensor] = SinkAttention.apply
+        out = attend(q.contiguous(), k, v, self.sinks, window if self.is_sliding else None)
+        projected: Tensor = self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+        return projected
 
 
 def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
@@ -158,6 +165,7 @@ class Experts(nn.Module):
         self.up_bias = nn.Parameter(torch.zeros(experts, inner))
         self.down_bias = nn.Parameter(torch.zeros(experts, hidden))
 
+    @override
     def forward(self, x: Tensor, *, is_quantised: bool) -> tuple[Tensor, Tensor]:
         """Return the output for x (tokens, hidden), and the loss that balances the experts."""
         config = self.config
@@ -196,6 +204,7 @@ class Layer(nn.Module):
         self.attention, self.experts = Attention(config, index), Experts(config)
         self.eps = config.rms_norm_eps
 
+    @override
     def forward(
         self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor, *, is_quantised: bool
     ) -> tuple[Tensor, Tensor]:
@@ -233,6 +242,7 @@ class TinyGptOss(nn.Module):
         self._tables: dict[int, tuple[tuple[Tensor, Tensor], Tensor]] = {}
         set_copying_heads(self, basis)
 
+    @override
     def forward(
         self, codes: Tensor, classes: Tensor, rows: Tensor, *, is_quantised: bool
     ) -> tuple[Tensor, Tensor]:

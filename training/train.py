@@ -168,7 +168,7 @@ class Run:
             batch = self._corpus.repetition_batch(self._rng) if is_repetition else next(batches)
             loss = self._objective(batch, is_quantised=progress > plan.quantise_from)
             self._optimizer.clear()
-            loss.total.backward()
+            torch.autograd.backward(loss.total)
             num_tokens += batch.token_ids.size * plan.num_processes
             progress = self._average_gradients(num_tokens / plan.tokens)
             self._optimizer.step(plan.rate(step, progress))
