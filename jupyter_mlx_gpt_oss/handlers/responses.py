@@ -54,10 +54,11 @@ class ResponseHandler(ApiHandler):
         Raises:
             InvalidRequestError: it was asked for as a stream.
         """
+        responses = await self.door.service.responses(self.owner)
+        response = responses.get(response_id)
         if self.get_query_argument("stream", "false") == "true":
             raise InvalidRequestError("A response that is kept is not streamed again.", param="stream")
-        responses = await self.door.service.responses(self.owner)
-        self.finish(responses.get(response_id).to_json())
+        self.finish(response.to_json())
 
     @override
     @web.authenticated
@@ -75,6 +76,7 @@ class InputItemsHandler(ApiHandler):
     async def get(self, response_id: str) -> None:
         """Send a page of the items."""
         responses = await self.door.service.responses(self.owner)
+        responses.get(response_id)  # one that is not there is told before a page that cannot be
         page = responses.input_items(
             response_id, after=self.get_query_argument("after", None), limit=self._limit, order=self._order
         )

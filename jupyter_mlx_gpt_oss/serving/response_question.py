@@ -5,7 +5,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from jupyter_mlx_gpt_oss.errors import ContextLengthError, InvalidRequestError, RequestError
+from jupyter_mlx_gpt_oss.errors import ContextLengthError, RequestError
 from jupyter_mlx_gpt_oss.harmony.fields import require_text
 from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest, StreamOptions
 from jupyter_mlx_gpt_oss.protocol.response_answers import Response
@@ -83,9 +83,7 @@ class Questions:
         if previous_id is not None:
             context = self.store.get(self.owner, previous_id, param="previous_response_id").conversation
         items = tuple(self._item(item, f"input[{index}]") for index, item in enumerate(request.items))
-        messages = messages_of(context, items)
-        if not messages:
-            raise InvalidRequestError("`input` must hold at least one item.", param="input")
+        messages = messages_of(context, items) or [{"role": "user", "content": ""}]
         if request.instructions:
             messages.insert(0, {"role": "developer", "content": request.instructions})
         tools, others = chat_tools(request.tools or ())

@@ -274,6 +274,15 @@ async def test_a_kept_response_is_read_listed_and_deleted(openai: AsyncOpenAI) -
         await openai.responses.retrieve(response.id)
 
 
+async def test_a_request_without_input_is_a_message_without_text(
+    http: HttpClient, engine: ScriptedEngine
+) -> None:
+    for fields in ({}, {"input": None}, {"input": []}, {"instructions": "Greet."}):
+        assert (await http.post(ROUTE, fields)).json["status"] == "completed"
+    assert (await http.post(ROUTE, {"input": ""})).status == 200
+    assert engine.requests[0].prompt_token_ids == engine.requests[-1].prompt_token_ids
+
+
 async def test_what_is_not_to_be_stored_is_not_kept(openai: AsyncOpenAI) -> None:
     response = await create(openai, store=False)
     with pytest.raises(NotFoundError):
@@ -294,6 +303,12 @@ async def test_the_response_of_another_is_unknown(http: HttpClient, openai: Asyn
         assert (reply.status, reply.error["code"]) == (404, "not_found")
 
 
+async def test_an_unknown_response_is_unknown_however_it_is_asked_for(http: HttpClient) -> None:
+    for path, query in (("", {"stream": "true"}), ("/input_items", {"limit": "0"})):
+        reply = await http.get(f"{ROUTE}/resp_nobody{path}", params=query)
+        assert (reply.status, reply.error["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize("query", ["limit=0", "limit=x", "limit=1000", "order=up", "after=nobody"])
 async def test_a_page_that_cannot_be_is_refused_by_name(
     http: HttpClient, engine: ScriptedEngine, query: str
@@ -310,7 +325,6 @@ async def test_a_page_that_cannot_be_is_refused_by_name(
 @pytest.mark.parametrize(
     ("fields", "param"),
     [
-        ({"input": None}, "input"),
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0]"),
         ({"input": [{"type": "web_search_call"}]}, "input[0].type"),
         (
