@@ -7,6 +7,7 @@ from tornado.web import RequestHandler
 
 from jupyter_mlx_gpt_oss.handlers.base import Door
 from jupyter_mlx_gpt_oss.handlers.chat_completions import ChatCompletionsHandler
+from jupyter_mlx_gpt_oss.handlers.completions import CompletionsHandler
 from jupyter_mlx_gpt_oss.handlers.health import HealthHandler
 from jupyter_mlx_gpt_oss.handlers.models import LoadHandler, ModelHandler, ModelsHandler, UnloadHandler
 from jupyter_mlx_gpt_oss.handlers.not_found import NotFoundHandler
@@ -26,6 +27,7 @@ _HANDLERS: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"v1/load", LoadHandler),
     (r"v1/unload", UnloadHandler),
     (r"v1/chat/completions", ChatCompletionsHandler),
+    (r"v1/completions", CompletionsHandler),
     (r"v1/responses", ResponsesHandler),
     (r"v1/responses/([^/]+?)", ResponseHandler),
     (r"v1/responses/([^/]+?)/input_items", InputItemsHandler),

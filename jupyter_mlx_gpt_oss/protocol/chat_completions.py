@@ -6,38 +6,18 @@ Source: OpenAI's API reference for chat completions; fields of vLLM, OpenRouter 
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.protocol.field_rules import ACCEPTED_FIELDS, refuse_unserved_fields, validate_fields
 from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object
-from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
+from jupyter_mlx_gpt_oss.protocol.sampling_fields import MAX_TOP_LOGPROBS, SamplingFields, StrictFields
 
-MAX_CHOICES = 8
-MAX_STOP_STRINGS = 16
-MAX_TOP_LOGPROBS = 20
 JsonObject = dict[str, Any]
-Penalty = Annotated[float, Field(ge=-2, le=2)]
 ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
 
 
-def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
-
-
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class StreamOptions(_Fields):
-    """What a stream carries besides the answer."""
-
-    include_usage: bool | None = None
-    include_obfuscation: bool | None = None
-    """Accepted without effect: there is no padding to leave out."""
-
-
-class ReasoningOptions(_Fields):
+class ReasoningOptions(StrictFields):
     """OpenRouter's way to ask for reasoning; `max_tokens` is accepted without effect."""
 
     effort: ReasoningEffort | None = None
@@ -55,11 +35,9 @@ class ChatTemplateOptions(BaseModel):
     reasoning_effort: ReasoningEffort | None = None
 
 
-class ChatCompletionRequest(_Fields):
+class ChatCompletionRequest(SamplingFields):
     """A checked request. Read efforts, limits and tools through the properties, which join their many names."""
 
-    model: str | None = None
-    """Required by OpenAI's clients; any name is served by the one model there is."""
     messages: Annotated[list[JsonObject], Field(min_length=1)]
     tools: list[JsonObject] | None = None
     tool_choice: str | JsonObject | None = None
@@ -73,30 +51,8 @@ class ChatCompletionRequest(_Fields):
     chat_template_kwargs: ChatTemplateOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
-    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
-    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=-1)] | None = None
-    """Accepted without effect, as in mlx-gpt-oss."""
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    presence_penalty: Penalty | None = None
-    frequency_penalty: Penalty | None = None
-    repetition_penalty: Annotated[float, Field(gt=0, le=10)] | None = None
-    repetition_context_size: Annotated[int, Field(ge=1)] | None = None
-    logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
-    stop: (
-        Annotated[
-            list[Annotated[str, Field(min_length=1)]],
-            Field(max_length=MAX_STOP_STRINGS),
-            BeforeValidator(_listed),
-        ]
-        | None
-    ) = None
-    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
-    stream: bool | None = None
-    stream_options: StreamOptions | None = None
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:
@@ -156,22 +112,3 @@ class ChatCompletionRequest(_Fields):
     def num_logprobs(self) -> int | None:
         """How many of the most likely tokens to tell in each place; None: no log probabilities at all."""
         return (self.top_logprobs or 0) if self.logprobs else None
-
-    @property
-    def token_biases(self) -> dict[int, float]:
-        """`logit_bias` by token id.
-
-        Raises:
-            InvalidRequestError: a key is not a token id.
-        """
-        biases = self.logit_bias or {}
-        for key in biases:
-            if not (key.isascii() and key.isdigit() and len(key) <= 6 and int(key) < NUM_TOKENS):  # noqa: PLR2004
-                message = f"{key[:16]!r} is not a token id: 0 to {NUM_TOKENS - 1} were expected."
-                raise InvalidRequestError(message, param="logit_bias")
-        return {int(key): bias for key, bias in biases.items()}
-
-    @property
-    def is_usage_streamed(self) -> bool:
-        """Whether a stream ends with a chunk of usage."""
-        return self.stream_options is not None and self.stream_options.include_usage is True

@@ -40,21 +40,28 @@ ACCEPTED_FIELDS = frozenset({
 })  # fmt: skip
 """Top-level fields that are taken without effect, once `refuse_unserved_fields` has let them pass."""
 
-_OFF_VALUES: Mapping[str, tuple[object, ...]] = {
+REFUSED_FIELDS: Mapping[str, tuple[object, ...]] = {
     "audio": (None,),
     "modalities": (None, ["text"]),
     "moderation": (None,),
     "web_search_options": (None,),
 }
+"""Top-level fields of a chat completion that are refused, with the values that ask for nothing."""
 
 
-def refuse_unserved_fields(fields: Mapping[str, Any]) -> None:
-    """Refuse what OpenAI serves and this server does not, each by its name.
+def refuse_unserved_fields(
+    fields: Mapping[str, Any], refused: Mapping[str, tuple[object, ...]] = REFUSED_FIELDS
+) -> None:
+    """Refuse what others serve and this server does not, each by its name.
+
+    Args:
+        fields: of a body.
+        refused: the fields, with the values that ask for nothing.
 
     Raises:
-        UnsupportedFeatureError: such a field has a value that asks for something.
+        UnsupportedFeatureError: such a field has another value.
     """
-    for name, off_values in _OFF_VALUES.items():
+    for name, off_values in refused.items():
         value = fields.get(name)
         if not any(type(value) is type(off) and value == off for off in off_values):
             raise UnsupportedFeatureError(

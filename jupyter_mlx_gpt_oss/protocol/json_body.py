@@ -6,21 +6,26 @@ so that no later room meets them.
 
 import json
 import math
+from collections import Counter
 from typing import Any, NoReturn
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 
 MAX_DEPTH = 128
 """Arrays and objects within each other; a JSON schema written by hand stays far below."""
+MAX_VALUES = 1_000_000
+"""Commas and brackets, in texts too. Many small values cost far more than a long text: 16 MiB of `[]` take seconds."""
 
 
 def parse_json_object(body: bytes) -> dict[str, Any]:
     """Read a body that must be one JSON object.
 
     Raises:
-        InvalidRequestError: not UTF-8, not JSON, not an object, a key twice, NaN or infinity, or nested deeper than
-            MAX_DEPTH; the field is named where there is one.
+        InvalidRequestError: not UTF-8, not JSON, not an object, a key twice, NaN or infinity, nested deeper than
+            MAX_DEPTH, or of more values than MAX_VALUES; the field is named where there is one.
     """
+    if sum(map(body.count, (b",", b"[", b"{"))) > MAX_VALUES:
+        raise InvalidRequestError(f"The body has more than {MAX_VALUES:,} commas and brackets.")
     try:
         value = json.loads(body.decode(), object_pairs_hook=_object_of_pairs, parse_constant=_refuse_constant)
     except UnicodeDecodeError as error:
@@ -62,8 +67,8 @@ def _place_of(error: ValueError) -> str:
 def _object_of_pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     value = dict(pairs)
     if len(value) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
+        counts = Counter(key for key, _ in pairs)
+        twice = next(key for key in counts if counts[key] > 1)
         raise InvalidRequestError(f"The key {twice[:64]!r} stands twice in one object.", param=twice[:64])
     return value
 
@@ -83,6 +88,10 @@ def _check_values(body: dict[str, Any]) -> None:
         if isinstance(value, dict):
             waiting.extend(((*path, key), item) for key, item in value.items())
         elif isinstance(value, list):
-            waiting.extend(((*path, index), item) for index, item in enumerate(value))
+            waiting.extend(
+                ((*path, index), item)
+                for index, item in enumerate(value)
+                if isinstance(item, dict | list | float)  # a prompt may be 100,000 integers
+            )
         elif isinstance(value, float) and not math.isfinite(value):
             raise InvalidRequestError("The number is too large.", param=field_path(path))

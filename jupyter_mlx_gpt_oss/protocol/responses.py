@@ -5,19 +5,14 @@ Source: OpenAI's API reference for responses; `ResponseCreateParams` of the open
 """
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from jupyter_mlx_gpt_oss.errors import UnsupportedFeatureError
-from jupyter_mlx_gpt_oss.protocol.chat_completions import (
-    MAX_TOP_LOGPROBS,
-    JsonObject,
-    ReasoningEffort,
-    StreamOptions,
-)
-from jupyter_mlx_gpt_oss.protocol.field_rules import validate_fields
+from jupyter_mlx_gpt_oss.protocol.chat_completions import JsonObject, ReasoningEffort
+from jupyter_mlx_gpt_oss.protocol.field_rules import refuse_unserved_fields, validate_fields
 from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object, without_lone_surrogates
+from jupyter_mlx_gpt_oss.protocol.sampling_fields import MAX_TOP_LOGPROBS, StreamOptions, StrictFields
 
 LOGPROBS = "message.output_text.logprobs"
 Includable = Literal[
@@ -55,11 +50,7 @@ REFUSED_FIELDS: Mapping[str, tuple[object, ...]] = {
 """Fields that are refused, with the values that ask for nothing."""
 
 
-class _Fields(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-
-class ReasoningConfig(_Fields):
+class ReasoningConfig(StrictFields):
     """How much to reason. All but the effort is without effect: the reasoning itself is given, so nothing sums it up."""
 
     effort: ReasoningEffort | None = None
@@ -69,14 +60,14 @@ class ReasoningConfig(_Fields):
     mode: str | None = None
 
 
-class TextConfig(_Fields):
+class TextConfig(StrictFields):
     """The format of the text; `verbosity` is without effect."""
 
     format: JsonObject | None = None
     verbosity: Literal["low", "medium", "high"] | None = None
 
 
-class ResponsesRequest(_Fields):
+class ResponsesRequest(StrictFields):
     """A checked request."""
 
     model: str | None = None
@@ -110,7 +101,7 @@ class ResponsesRequest(_Fields):
             UnsupportedFeatureError: a field of OpenAI's that is not served here.
         """
         fields = without_lone_surrogates(parse_json_object(body))  # most of them stand in the answer again
-        _refuse_unserved_fields(fields)
+        refuse_unserved_fields(fields, REFUSED_FIELDS)
         skipped = ACCEPTED_FIELDS | REFUSED_FIELDS.keys()
         return validate_fields(cls, {key: value for key, value in fields.items() if key not in skipped})
 
@@ -135,10 +126,3 @@ class ResponsesRequest(_Fields):
     def is_stored(self) -> bool:
         """Whether the response is kept."""
         return self.store is not False
-
-
-def _refuse_unserved_fields(fields: Mapping[str, Any]) -> None:
-    for name, off_values in REFUSED_FIELDS.items():
-        if not any(fields.get(name) is off for off in off_values):
-            message = f"`{name}` is not served here with this value; leave it out."
-            raise UnsupportedFeatureError(message, param=name)

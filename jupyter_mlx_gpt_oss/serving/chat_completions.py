@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress
-from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser, Prompt
 from jupyter_mlx_gpt_oss.protocol.chat_answers import (
     ChatCompletion,
@@ -27,19 +26,10 @@ from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
 from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Finished, Generation
 from jupyter_mlx_gpt_oss.serving.interleave import interleave
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
+from jupyter_mlx_gpt_oss.serving.sampling import sampling_of
 
 ALL_THAT_FITS = 2**31 - 1
 """As max_tokens: the engine ends the answer where the context ends."""
-_NUM_SEEDS = 2**64  # OpenAI's seed is signed, a random state's is not
-_SAMPLING_FIELDS = {
-    "temperature",
-    "top_p",
-    "min_p",
-    "presence_penalty",
-    "frequency_penalty",
-    "repetition_penalty",
-    "repetition_context_size",
-}
 
 
 class _Answer:
@@ -218,13 +208,6 @@ def tool_names(request: ChatCompletionRequest) -> tuple[str, ...]:
         return ()
     tools = request.offered_tools
     return tuple("python" if tool["type"] == "python" else tool["function"]["name"] for tool in tools)
-
-
-def sampling_of(request: ChatCompletionRequest, index: int) -> SamplingParams:
-    """Return the sampling parameters of one choice: GPT-OSS's own where the request says nothing, and its own seed."""
-    asked = request.model_dump(include=_SAMPLING_FIELDS, exclude_none=True)
-    seed = None if request.seed is None else (request.seed + index) % _NUM_SEEDS
-    return SamplingParams(**asked, seed=seed, logit_bias=request.token_biases)
 
 
 def system_fingerprint(version: str, model_name: str, quantization: str | None) -> str:

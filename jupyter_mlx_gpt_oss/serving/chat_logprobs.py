@@ -1,13 +1,14 @@
 """Sampled tokens to OpenAI's `logprobs`."""
 
 from collections.abc import Sequence
-from functools import cache
 
 from jupyter_mlx_gpt_oss.protocol.chat_answers import ChoiceLogprobs, ContentLogprob, TopLogprob
 from jupyter_mlx_gpt_oss.serving.content_tokens import SampledToken
-from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS, token_bytes
+from jupyter_mlx_gpt_oss.serving.token_names import token_name
+from jupyter_mlx_gpt_oss.vocabulary import token_bytes
 
-_LEAST_LOGPROB = -9999.0  # OpenAI's, for a token that was as good as impossible; JSON has no infinity
+LEAST_LOGPROB = -9999.0
+"""OpenAI's, for a token that was as good as impossible; JSON has no infinity."""
 
 
 def choice_logprobs(tokens: Sequence[SampledToken]) -> ChoiceLogprobs | None:
@@ -24,14 +25,8 @@ def _content_logprob(token: SampledToken) -> ContentLogprob:
 
 
 def _top_logprob(token_id: int, logprob: float) -> TopLogprob:
-    text = token_bytes()[token_id]
-    logprob = max(logprob, _LEAST_LOGPROB)
-    if not text:
-        name = _special_names().get(token_id, f"<|reserved_{token_id}|>")
-        return TopLogprob(token=name, bytes=None, logprob=logprob)
-    return TopLogprob(token=text.decode(errors="replace"), bytes=list(text), logprob=logprob)
-
-
-@cache
-def _special_names() -> dict[int, str]:
-    return {token_id: name for name, token_id in SPECIAL_TOKENS.items()}
+    return TopLogprob(
+        token=token_name(token_id),
+        bytes=list(token_bytes()[token_id]) or None,
+        logprob=max(logprob, LEAST_LOGPROB),
+    )

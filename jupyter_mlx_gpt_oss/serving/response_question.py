@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.errors import ContextLengthError, RequestError
 from jupyter_mlx_gpt_oss.harmony.fields import require_text
-from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest, StreamOptions
+from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
 from jupyter_mlx_gpt_oss.protocol.response_answers import Response
 from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
+from jupyter_mlx_gpt_oss.protocol.sampling_fields import StreamOptions
 from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
 from jupyter_mlx_gpt_oss.serving.response_items import (
     JsonObject,

@@ -23,6 +23,7 @@ from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 if TYPE_CHECKING:
     from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelState
     from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
+    from jupyter_mlx_gpt_oss.serving.completions import Completions
     from jupyter_mlx_gpt_oss.serving.models import Models
     from jupyter_mlx_gpt_oss.serving.open_responses import OpenResponses
     from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
@@ -89,6 +90,19 @@ class Service:
             model_name=self.model_name,
             new_id=new_id,
             version=self._version,
+        )
+        return work
+
+    async def completions(self) -> "Completions":
+        """Return the work of `v1/completions`."""
+        room = await _room("completions")
+        work: Completions = room.Completions(
+            engine=self.engine,
+            metrics=self.metrics,
+            model_name=self.model_name,
+            new_id=new_id,
+            version=self._version,
+            clock=self._clock,
         )
         return work
 

@@ -13,18 +13,24 @@ class StopStrings:
     def __init__(self, stop_strings: Sequence[str]) -> None:
         self._stop_strings = tuple(stop_strings)
         self._held = ""
-        self.is_matched = False
+        self.matched: str | None = None
+        """The stop string that ended the text."""
+
+    @property
+    def is_matched(self) -> bool:
+        """Whether the text is over."""
+        return self.matched is not None
 
     def feed(self, text: str) -> str:
         """Take the next piece, and return what is surely before any stop string."""
         if self.is_matched:
             return ""
         text = self._held + text
-        matches = [(at + len(stop), at) for stop in self._stop_strings if (at := text.find(stop)) >= 0]
+        matches = [(at + len(stop), at, stop) for stop in self._stop_strings if (at := text.find(stop)) >= 0]
         if matches:
-            self.is_matched = True
+            _, end, self.matched = min(matches)
             self._held = ""
-            return text[: min(matches)[1]]
+            return text[:end]
         num_held = max((self._overlap(text, stop) for stop in self._stop_strings), default=0)
         split = len(text) - num_held
         self._held = text[split:]
