@@ -50,7 +50,7 @@ class Heading:
 
     destination: Destination
     name: str = ""
-    """Of the function called."""
+    """Of the function called; of reasoning, the tool that was called and not offered."""
     ends_turn: bool = False
     """Whether `<|end|>` after this message ends the turn: a final message, or one with a recipient."""
     prose: str = ""
@@ -157,7 +157,7 @@ class Header:
         if not is_complete:
             body = "".join(part.rest for part in parts[winner if has_role_alone else max(winner, 1) :])
             body = _trim(body, destination)
-        is_code = name == PYTHON and _is_code(parts)
+        is_code = destination is Destination.CALL and name == PYTHON and _is_code(parts)
         return Heading(destination, name, ends_turn, prose, body, is_code)
 
     def read_cut_short(self) -> Heading:
@@ -208,13 +208,14 @@ def _winning_index(parts: list[_Part]) -> int:
 
 
 def _destination(parts: list[_Part], winner: int) -> tuple[Destination, str, bool]:
-    """Return where the text goes, the function called, and whether `<|end|>` ends the turn."""
+    """Return where the text goes, the tool called, and whether `<|end|>` ends the turn."""
     recipient = _recipient(parts, winner)
     channel = parts[winner].channel
     if recipient and recipient.kind >= RecipientKind.UNKNOWN:
         return Destination.CALL, recipient.name, True
     if recipient:
-        return Destination.REASONING, "", recipient.kind is RecipientKind.NOT_OFFERED
+        is_call = recipient.kind is RecipientKind.NOT_OFFERED
+        return Destination.REASONING, recipient.path if is_call else "", is_call
     if channel in {"commentary", "final"}:
         return Destination.CONTENT, "", channel == "final"
     if channel == "analysis" or any(part.rest.strip() for part in parts if part.marker is _Marker.CHANNEL):

@@ -40,6 +40,7 @@ class HarmonyParser:
         self._turn = TurnText()
         self._header: Header | None = Header(self._tools, is_started=False)  # None: inside a message
         self._heading = Heading(Destination.UNDECIDED)  # of the open message
+        self._unoffered_tool = ""
         self._is_finished = False
         self._is_closed = False
 
@@ -52,6 +53,17 @@ class HarmonyParser:
     def num_reasoning_tokens(self) -> int:
         """Tokens of text so far that went into reasoning."""
         return self._turn.num_reasoning_tokens
+
+    @property
+    def unoffered_tool(self) -> str:
+        """The tool whose call ended the turn although it was not offered; empty if no such call did."""
+        return self._unoffered_tool
+
+    def resume(self) -> None:
+        """Take up a turn that has ended: the `<|start|>assistant` of its next message stands in the prompt."""
+        self._header = Header(self._tools, is_started=False)
+        self._unoffered_tool = ""
+        self._is_finished = False
 
     def feed(self, token_id: int) -> list[Event]:
         """Take one token; return what it adds. O(1) amortised, whatever came before."""
@@ -144,6 +156,7 @@ class HarmonyParser:
         """Leave a message by the token that closed it: the turn ends, or the next header starts."""
         is_over = heading.destination is Destination.FOREIGN or (token_id == END and heading.ends_turn)
         if is_over or token_id in STOP_TOKEN_IDS:
+            self._unoffered_tool = heading.name if heading.destination is Destination.REASONING else ""
             self._finish()
             return
         self._header = Header(self._tools, is_started=token_id == START)

@@ -47,6 +47,11 @@ class Recipient:
     is_function: bool = False
     """Whether `functions.` stands before the name: no built-in tool is meant."""
 
+    @property
+    def path(self) -> str:
+        """The name with its namespace."""
+        return f"functions.{self.name}" if self.is_function else self.name
+
 
 def find_recipients(text: str, tools: frozenset[str]) -> Iterator[Recipient]:
     """Yield the recipients named in a piece of a header, in order; `tools` are the names offered."""
@@ -76,4 +81,4 @@ def _recipient_at(text: str, to: re.Match[str], tools: frozenset[str]) -> Recipi
         return None
     is_built_in = _BUILT_IN.match(name) and not namespace[0]
     kind = RecipientKind.NOT_OFFERED if is_built_in or not tools else RecipientKind.UNKNOWN
-    return Recipient(kind, name, to.start(), found.end())
+    return Recipient(kind, name, to.start(), found.end(), bool(namespace[0]))

@@ -4,9 +4,9 @@ The finish reason and the counts of tokens are decided here, once; every route c
 Knows no wire format.
 """
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from jupyter_mlx_gpt_oss.engine.request import (
@@ -16,7 +16,7 @@ from jupyter_mlx_gpt_oss.engine.request import (
     TokenLogprobs,
     TokenOutput,
 )
-from jupyter_mlx_gpt_oss.errors import GenerationError
+from jupyter_mlx_gpt_oss.errors import ContextLengthError, GenerationError
 from jupyter_mlx_gpt_oss.harmony import HarmonyParser
 from jupyter_mlx_gpt_oss.harmony.events import (
     Event,
@@ -26,9 +26,13 @@ from jupyter_mlx_gpt_oss.harmony.events import (
     ToolCallStarted,
     TurnEnded,
 )
+from jupyter_mlx_gpt_oss.harmony.unoffered_tool import refusal
 from jupyter_mlx_gpt_oss.serving.content_tokens import ContentTokens, SampledToken
 from jupyter_mlx_gpt_oss.serving.stop_strings import StopStrings
 from jupyter_mlx_gpt_oss.serving.token_source import TokenSource
+
+_MAX_REFUSALS = 3
+"""How often a model is told that a tool is not there, before its turn ends with the call."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +85,10 @@ class Generation:
         self._request = request
         self._parser = parser
         self._stop = StopStrings(stop_strings)
-        self._output_token_ids: list[int] = []
+        self._turn_token_ids: list[int] = []
+        self._num_completion_tokens = 0
+        self._num_refusals = 0
+        self._is_started = False
         self._content_tokens = ContentTokens() if request.num_logprobs is not None else None
         self._num_cached_tokens = 0
         self._has_call = False
@@ -89,8 +96,8 @@ class Generation:
 
     @property
     def output_token_ids(self) -> tuple[int, ...]:
-        """The tokens so far, as sampled, up to the end of the answer."""
-        return tuple(self._output_token_ids)
+        """The tokens so far, as sampled, up to the end of the answer; with what the model was told within it."""
+        return tuple(self._turn_token_ids)
 
     async def items(self) -> AsyncGenerator[Progress | AnswerItem, None]:
         """Yield progress, Started, the events, where Content stands for TextDelta, and Finished.
@@ -98,23 +105,65 @@ class Generation:
         Raises:
             GenerationError: the engine ended without a whole answer. Errors of `Engine.generate` pass through.
         """
-        is_started = False
-        async with aclosing(self._source.generate(self._request)) as outputs:
-            async for output in outputs:
-                if isinstance(output, Progress):
-                    yield output
-                    continue
-                if not is_started:
-                    is_started = True
-                    self._num_cached_tokens = output.num_cached_tokens
-                    yield Started()
-                for event in self._read(output):
-                    yield event
-                if self._is_over and output.finish_reason is None:
-                    break  # which aborts the rest
+        request: GenerationRequest | None = self._request
+        while request is not None:
+            async with aclosing(self._answered(request)) as items:
+                async for item in items:
+                    yield item
+            request = self._refused() if self._is_refusable else None
         for event in self._end():
             yield event
         yield self._finished()
+
+    async def _answered(self, request: GenerationRequest) -> AsyncGenerator[Progress | AnswerItem, None]:
+        async with self._outputs(request) as outputs:
+            async for output in outputs:
+                for item in self._items_of(output):
+                    yield item
+                if self._is_over and isinstance(output, TokenOutput) and output.finish_reason is None:
+                    break  # which aborts the rest
+
+    @asynccontextmanager
+    async def _outputs(
+        self, request: GenerationRequest
+    ) -> AsyncIterator[AsyncGenerator[Progress | TokenOutput, None]]:
+        try:
+            async with aclosing(self._source.generate(request)) as outputs:
+                yield outputs
+        except ContextLengthError:
+            if request is self._request:
+                raise
+            self._engine_reason = FinishReason.LENGTH  # what the model was told has filled the context
+
+    def _items_of(self, output: Progress | TokenOutput) -> Iterator[Progress | AnswerItem]:
+        if isinstance(output, Progress):
+            if not self._is_started:
+                yield output
+            return
+        if not self._is_started:
+            self._is_started = True
+            self._num_cached_tokens = output.num_cached_tokens
+            yield Started()
+        yield from self._read(output)
+
+    @property
+    def _is_refusable(self) -> bool:
+        """Whether the turn ended with a call that the client cannot answer. A grammar does not let it come to that."""
+        is_cut = self._stop.is_matched or self._num_completion_tokens >= self._request.max_tokens
+        is_free = self._request.grammar is None and self._num_refusals < _MAX_REFUSALS
+        return bool(self._parser.unoffered_tool) and is_free and not is_cut
+
+    def _refused(self) -> GenerationRequest:
+        """Tell the model that the tool is not there, and return what it goes on by."""
+        self._num_refusals += 1
+        self._turn_token_ids += refusal(self._parser.unoffered_tool)
+        self._parser.resume()
+        return replace(
+            self._request,
+            request_id=f"{self._request.request_id}-refused-{self._num_refusals}",
+            prompt_token_ids=(*self._request.prompt_token_ids, *self._turn_token_ids),
+            max_tokens=self._request.max_tokens - self._num_completion_tokens,
+        )
 
     @property
     def _is_over(self) -> bool:
@@ -122,7 +171,8 @@ class Generation:
 
     def _read(self, output: TokenOutput) -> Iterator[AnswerItem]:
         for index, token_id in enumerate(output.token_ids):
-            self._output_token_ids.append(token_id)
+            self._turn_token_ids.append(token_id)
+            self._num_completion_tokens += 1
             events = self._parser.feed(token_id)
             if self._content_tokens is not None:
                 token = SampledToken(token_id, _logprobs_at(output, index))
@@ -140,6 +190,8 @@ class Generation:
                 yield self._content(text)
             if self._stop.is_matched:
                 return
+            if isinstance(event, TurnEnded) and self._is_refusable:
+                continue
             if not isinstance(event, TextDelta):
                 self._has_call = self._has_call or isinstance(event, ToolCallStarted)
                 yield event
@@ -170,7 +222,7 @@ class Generation:
         return Finished(
             finish_reason=reason,
             num_prompt_tokens=len(self._request.prompt_token_ids),
-            num_completion_tokens=len(self._output_token_ids),
+            num_completion_tokens=self._num_completion_tokens,
             num_cached_tokens=self._num_cached_tokens,
             num_reasoning_tokens=self._parser.num_reasoning_tokens,
         )

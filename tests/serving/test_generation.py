@@ -1,6 +1,7 @@
 """One answer, from the engine's tokens to the summary."""
 
 from collections.abc import AsyncGenerator
+from typing import Any
 
 import pytest
 from typing_extensions import override
@@ -9,6 +10,7 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage, TokenOutput
 from jupyter_mlx_gpt_oss.errors import GenerationError
 from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, HarmonyParser
+from jupyter_mlx_gpt_oss.harmony.encoding import decode
 from jupyter_mlx_gpt_oss.harmony.events import ReasoningDelta, ToolCallStarted, TurnEnded
 from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Content, Finished, Generation, Started
 from jupyter_mlx_gpt_oss.vocabulary import token_bytes
@@ -188,3 +190,75 @@ async def test_an_engine_without_the_log_probabilities_asked_for_is_told_so() ->
     )
     with pytest.raises(GenerationError, match="log probability"):
         [item async for item in Generation(SilentEngine(EngineConfig()), request, HarmonyParser()).items()]
+
+
+_BROWSE = "<|channel|>analysis to=browser.search code<|message|>news<|call|>"
+_SAY = "<|channel|>final<|message|>I cannot look.<|return|>"
+
+
+async def items_after(
+    *scripts: str, max_tokens: int = 1000, context_length: int | None = None, **fields: Any
+) -> tuple[list[Item], list[GenerationRequest]]:
+    """Return the items of one answer, for which each script is played in turn, and what the engine was asked."""
+    engine = ScriptedEngine(EngineConfig(context_length=context_length))
+    for script in scripts:
+        engine.enqueue(script)
+    request = GenerationRequest(
+        request_id="a",
+        prompt_token_ids=(1, 2, 3),
+        max_tokens=max_tokens,
+        stop_token_ids=STOP_TOKEN_IDS,
+        **fields,
+    )
+    items = [item async for item in Generation(engine, request, HarmonyParser()).items()]
+    return items, engine.requests
+
+
+async def test_a_model_that_calls_what_is_not_there_is_told_so_and_goes_on() -> None:
+    items, asked = await items_after(_BROWSE, _SAY)
+    assert [item for item in items if isinstance(item, ReasoningDelta)] == [ReasoningDelta("news")]
+    assert text_of(items) == "I cannot look."
+    assert items.count(Started()) == items.count(TurnEnded()) == 1
+    assert finished(items).finish_reason == "stop"
+    assert finished(items).num_completion_tokens == len(tokens_of(_BROWSE)) + len(tokens_of(_SAY))
+    assert finished(items).num_prompt_tokens == 3
+    told = decode(list(asked[1].prompt_token_ids[3:]))
+    assert told == (
+        f"{_BROWSE}<|start|>browser.search to=assistant<|channel|>analysis<|message|>"
+        "Error: there is no tool browser.search. Go on without it.<|end|><|start|>assistant"
+    )
+    assert asked[1].max_tokens == 1000 - len(tokens_of(_BROWSE))
+
+
+async def test_a_function_is_told_not_to_be_there_by_its_whole_name() -> None:
+    call = "<|channel|>commentary to=functions.look <|constrain|>json<|message|>{}<|call|>"
+    _, asked = await items_after(call, _SAY)
+    assert "<|start|>functions.look to=assistant" in decode(list(asked[1].prompt_token_ids))
+
+
+async def test_the_model_is_told_three_times_and_then_the_turn_is_over() -> None:
+    items, asked = await items_after(_BROWSE, _BROWSE, _BROWSE, _BROWSE, _SAY)
+    assert len(asked) == 4
+    assert len({request.request_id for request in asked}) == 4
+    assert text_of(items) == ""
+    assert finished(items).finish_reason == "stop"
+
+
+async def test_the_limit_is_that_of_the_whole_answer() -> None:
+    items, asked = await items_after(_BROWSE, _SAY, max_tokens=len(tokens_of(_BROWSE)) + 4)
+    assert text_of(items) == "I"
+    assert finished(items).finish_reason == "length"
+    assert finished(items).num_completion_tokens == len(tokens_of(_BROWSE)) + 4
+    _, asked = await items_after(_BROWSE, _SAY, max_tokens=len(tokens_of(_BROWSE)))
+    assert len(asked) == 1
+
+
+async def test_what_the_model_is_told_may_fill_the_context() -> None:
+    items, _ = await items_after(_BROWSE, _SAY, context_length=len(tokens_of(_BROWSE)) + 10)
+    assert finished(items).finish_reason == "length"
+
+
+async def test_a_turn_under_a_grammar_is_not_gone_on_with() -> None:
+    items, asked = await items_after(_BROWSE, _SAY, grammar="{}")
+    assert len(asked) == 1
+    assert finished(items).finish_reason == "stop"
