@@ -1,8 +1,8 @@
 """The words of `%oss`: look after the server, its model and the conversations; take code out of an answer."""
 
 import shlex
-import time
 from collections.abc import Callable
+from itertools import chain
 from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -12,15 +12,15 @@ from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError, Se
 from jupyter_mlx_gpt_oss.magics.answer import Answer
 from jupyter_mlx_gpt_oss.magics.code_blocks import python_blocks
 from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
-from jupyter_mlx_gpt_oss.magics.display import Output
 from jupyter_mlx_gpt_oss.magics.failure import failure_message
 from jupyter_mlx_gpt_oss.magics.finding import find_client
-from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, table_to_html
+from jupyter_mlx_gpt_oss.magics.json_table import rows_to_table
+from jupyter_mlx_gpt_oss.magics.outputs import Output
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import counted
-from jupyter_mlx_gpt_oss.magics.status import status_rows
+from jupyter_mlx_gpt_oss.magics.status import loading_line, status_rows
 from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
 
-POLL_SECONDS = 0.25
 MAX_FLAGS = 100
 
 Rows = list[tuple[str, str]]
@@ -57,7 +57,7 @@ class Commands:
         """
         word, *arguments = words or ["status"]
         commands: dict[str, tuple[Callable[..., Rows], int, int]] = {
-            "status": (self._status, 0, 0),
+            "status": (self._status, 0, 1),
             "model": (self._model, 1, 1),
             "unload": (self._unload, 0, 0),
             "code": (self._code, 0, 0),
@@ -83,11 +83,13 @@ class Commands:
         width = max((len(name) for name, _ in rows), default=0)
         margin = "\n" + " " * (width + 2)
         text = "\n".join(f"{name:<{width}}  {value}".rstrip().replace("\n", margin) for name, value in rows)
-        self._state.ip.display_pub.publish({"text/html": table_to_html(rows), "text/plain": text})
+        self._state.ip.display_pub.publish({"text/html": rows_to_table(rows), "text/plain": text})
 
-    def _status(self) -> Rows:
+    def _status(self, extra: str = "") -> Rows:
+        if extra not in {"", "key"}:
+            raise MagicUsageError(f"%oss status {extra}: only the word key may stand there.")
         client, card = find_client(self._state.url, self._state.key)
-        return status_rows(client.connection, card, client.health())
+        return status_rows(client.connection, card, client.health(), shows_key=extra == "key")
 
     def _connect(self, url: str, key: str = "") -> Rows:
         client, card = find_client(url, key)
@@ -97,23 +99,13 @@ class Commands:
     def _model(self, name: str) -> Rows:
         client, _ = find_client(self._state.url, self._state.key)
         output = Output(self._state.ip.display_pub.publish)
-        line = f"loading {name}…"
-        output.put(line, quiet_line_to_html(line), line)
         try:
-            self._load(client, name)
+            for health in chain([{}], client.load(name)):
+                line = loading_line(name, health)
+                output.put(quiet_line_to_html(line), line)
         except KeyboardInterrupt:
             raise CellInterruptedError("the server goes on loading; %oss status shows its state.") from None
         return status_rows(client.connection, client.model_card(), client.health())
-
-    @staticmethod
-    def _load(client: Client, name: str) -> None:
-        """Return when the model is loaded."""
-        if client.load(name).get("state") != "loading":
-            return
-        while (health := client.health()).get("state") == "loading":
-            time.sleep(POLL_SECONDS)
-        if health.get("error"):
-            raise ServerResponseError(str(health["error"]), status=503)
 
     def _unload(self) -> Rows:
         client, _ = find_client(self._state.url, self._state.key)

@@ -6,9 +6,9 @@ Knows Jupyter's display messages, and nothing of IPython, HTTP or conversations.
 
 from collections.abc import Callable
 from typing import Protocol, TextIO
-from uuid import uuid4
 
-from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html
+from jupyter_mlx_gpt_oss.magics.outputs import Output, SegmentOutputs
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
@@ -42,29 +42,8 @@ class CellDisplay(Protocol):
         """Show all of `transcript`, and the quiet lines below it."""
 
 
-class Output:
-    """One output of the cell: made once, updated until what it shows is finished.
-
-    Args:
-        publish: IPython's `DisplayPublisher.publish`.
-    """
-
-    def __init__(self, publish: Callable[..., None]) -> None:
-        self._publish = publish
-        self._display_id = ""
-        self.shown: object = None
-
-    def put(self, value: object, html: str, text: str) -> None:
-        """Show `value`, given as HTML and as text, in the place of what was here."""
-        is_update = bool(self._display_id)
-        self._display_id = self._display_id or uuid4().hex
-        bundle = {"text/html": html, "text/plain": text}
-        self._publish(bundle, transient={"display_id": self._display_id}, update=is_update)
-        self.shown = value
-
-
 class NotebookDisplay:
-    """Outputs of a notebook's cell: one for each segment, one for the last line.
+    """Outputs of a notebook's cell: those of each segment, one for the last line.
 
     The line of progress lives in the output that the next segment, or the last line, takes over: so nothing
     is left of it.
@@ -88,7 +67,7 @@ class NotebookDisplay:
         self._clock = clock
         self._update_interval_seconds = update_interval_seconds
         self._hide_reasoning = hide_reasoning
-        self._outputs: list[Output] = []
+        self._segments: list[SegmentOutputs] = []
         self._spare: Output | None = None
         self._next_update_seconds = 0.0
 
@@ -96,19 +75,18 @@ class NotebookDisplay:
         """Show `line` below everything, until something takes its place."""
         if self._spare is None:
             self._spare = Output(self._publish)
-        if self._spare.shown != line:
-            self._spare.put(line, quiet_line_to_html(line), line)
+        self._spare.put(quiet_line_to_html(line), line)
 
     def show(self, transcript: Transcript) -> None:
         """Show what is new; text that only grew waits until the next update is due."""
-        is_new = len(self._visible(transcript)) > len(self._outputs)
+        is_new = len(self._visible(transcript)) > len(self._segments)
         if is_new or self._clock() >= self._next_update_seconds:
             self.show_at_once(transcript)
 
     def show_at_once(self, transcript: Transcript) -> None:
         """Show all that is new, and set when the next update is due."""
         started_seconds = self._clock()
-        self._update(self._visible(transcript))
+        self._update(transcript)
         self._show_hidden_reasoning(transcript)
         ended_seconds = self._clock()
         pause_seconds = RENDER_TIME_FACTOR * (ended_seconds - started_seconds)
@@ -119,23 +97,22 @@ class NotebookDisplay:
 
     def finish(self, transcript: Transcript, lines: list[str]) -> None:
         """Show all of it, without waiting, and `lines` below it."""
-        self._update(self._visible(transcript))
-        output = self._spare or Output(self._publish)
-        self._spare = None
+        self._update(transcript)
         html = "".join(quiet_line_to_html(line) for line in lines)
-        output.put(lines, html, "\n".join(lines))
+        self._new_output().put(html, "\n".join(lines))
 
     def _visible(self, transcript: Transcript) -> list[Segment]:
         return _visible_segments(transcript, hide_reasoning=self._hide_reasoning)
 
-    def _update(self, segments: list[Segment]) -> None:
-        for number, segment in enumerate(segments):
-            if number == len(self._outputs):
-                self._outputs.append(self._spare or Output(self._publish))
-                self._spare = None
-            output = self._outputs[number]
-            if output.shown is not segment:
-                output.put(segment, segment_to_html(segment), segment_to_text(segment))
+    def _update(self, transcript: Transcript) -> None:
+        for number, segment in enumerate(self._visible(transcript)):
+            if number == len(self._segments):
+                self._segments.append(SegmentOutputs(self._new_output))
+            self._segments[number].put(segment, is_growing=segment is transcript.growing)
+
+    def _new_output(self) -> Output:
+        output, self._spare = self._spare or Output(self._publish), None
+        return output
 
     def _show_hidden_reasoning(self, transcript: Transcript) -> None:
         last = transcript.segments[-1] if transcript.segments else None

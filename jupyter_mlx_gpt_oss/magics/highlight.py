@@ -4,7 +4,6 @@ A page's own style sheet knows nothing of our classes, and a notebook that is op
 `var(--…)`: so there are no classes and no theme variables, only colours of middle luminance.
 """
 
-from functools import lru_cache
 from typing import ClassVar
 
 from pygments import highlight
@@ -35,8 +34,6 @@ class NeutralStyle(Style):
     }
 
 
-# While an answer streams, its finished blocks are asked for again with every update.
-@lru_cache(maxsize=64)
 def highlight_code(code: str, language: str) -> str:
     """Return `code` as escaped HTML with coloured spans; plain where the language is unknown."""
     try:

@@ -7,6 +7,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
@@ -26,6 +27,7 @@ from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_allowed_by_use
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE
 from jupyter_mlx_gpt_oss.magics.segments import PYTHON
+from jupyter_mlx_gpt_oss.magics.shown_value import show_value
 from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
 from jupyter_mlx_gpt_oss.magics.variables import expand_variables
 
@@ -139,7 +141,7 @@ class GptOssMagics(Magics):
             return {}
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 
-        return dict(collect_tools(namespace, names))
+        return dict(collect_tools(namespace, names, partial(show_value, self.ip)))
 
     def _read_schema(self, name: str | None) -> "AnswerSchema | None":
         if name is None:

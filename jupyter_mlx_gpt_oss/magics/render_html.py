@@ -5,31 +5,39 @@ Pure functions of values. SAFETY: every text of the model, a tool or a server is
 untrusted notebook, in nbconvert and on GitHub is all of it, in a light theme and in a dark one.
 """
 
-import json
 from html import escape
 
 from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
+from jupyter_mlx_gpt_oss.magics.json_table import json_to_table
 from jupyter_mlx_gpt_oss.magics.markdown import CODE_STYLE, escape_text, markdown_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import call_to_text, reasoning_title, shown_result
-from jupyter_mlx_gpt_oss.magics.segments import ReasoningSegment, Segment, TextSegment, ToolCallSegment
+from jupyter_mlx_gpt_oss.magics.render_text import call_to_text, newest, reasoning_title, shown_result
+from jupyter_mlx_gpt_oss.magics.segments import (
+    ReasoningSegment,
+    Segment,
+    TextSegment,
+    ToolCallSegment,
+    ToolResult,
+)
 
 LONG_CALL_CHARS = 100
 
 _QUIET_STYLE = "opacity:.65;font-size:85%"
 _ASIDE_STYLE = "border-left:3px solid #888;padding:2px 0 2px 10px;margin:4px 0"
-_WRAPPED_STYLE = "white-space:pre-wrap;overflow-wrap:anywhere"
+_CALL_STYLE = "border-left:3px solid #3b7dd8;padding:2px 0 2px 10px;margin:4px 0"
 _ERROR_STYLE = "border-left:3px solid #d1495b;padding:2px 0 2px 10px;margin:4px 0;overflow:auto"
+_WRAPPED_STYLE = "white-space:pre-wrap;overflow-wrap:anywhere"
+_BOUNDED_STYLE = "max-height:24em;overflow:auto"
 
 
-def segment_to_html(segment: Segment) -> str:
-    """Return a segment as HTML, streaming or finished."""
+def segment_to_html(segment: Segment, *, is_growing: bool = False) -> str:
+    """Return a segment as HTML; of what the model is still thinking, or giving to a tool, the end."""
     match segment:
         case ReasoningSegment():
-            return _reasoning_to_html(segment)
+            return _reasoning_to_html(segment, is_growing=is_growing)
         case ToolCallSegment():
-            return _call_to_html(segment)
+            return _call_to_html(segment, is_growing=is_growing)
         case TextSegment(text=text):
-            return f"<div>{markdown_to_html(text)}</div>"
+            return markdown_to_html(text)
 
 
 def quiet_line_to_html(line: str) -> str:
@@ -42,42 +50,44 @@ def error_to_html(text: str) -> str:
     return f'<pre style="{_ERROR_STYLE}">{escape_text(text)}</pre>'
 
 
-def table_to_html(rows: list[tuple[str, str]]) -> str:
-    """Return rows of a name and a text, as `%oss status` has them."""
-    lines = (
-        f'<tr><th style="text-align:left;vertical-align:top">{escape_text(name)}</th>'
-        f'<td style="text-align:left;{_WRAPPED_STYLE}">{escape_text(text)}</td></tr>'
-        for name, text in rows
-    )
-    return f"<table>{''.join(lines)}</table>"
-
-
-def _reasoning_to_html(segment: ReasoningSegment) -> str:
+def _reasoning_to_html(segment: ReasoningSegment, *, is_growing: bool) -> str:
     is_open = " open" if segment.ended_seconds is None else ""
+    text = newest(segment.text) if is_growing else segment.text
     return (
         f'<details{is_open} style="{_ASIDE_STYLE};opacity:.75"><summary>{escape(reasoning_title(segment))}'
-        f'</summary><div style="{_WRAPPED_STYLE};margin-top:4px">{escape_text(segment.text)}</div></details>'
+        f'</summary><div style="{_WRAPPED_STYLE};margin-top:4px">{escape_text(text)}</div></details>'
     )
 
 
-def _call_to_html(call: ToolCallSegment) -> str:
+def _call_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
     result = ""
     if call.result is not None and not call.result.is_shown:
-        mark = "<b>error</b> " if call.result.is_error else "→ "
-        text = escape_text(shown_result(call.result.text))
-        result = f'<div style="{_WRAPPED_STYLE};max-height:20em;overflow:auto">{mark}{text}</div>'
-    return f'<div style="{_ASIDE_STYLE}">{_signature_to_html(call)}{result}</div>'
+        result = f'<div style="{_BOUNDED_STYLE}">{_result_to_html(call.result)}</div>'
+    style = _ERROR_STYLE if call.result is not None and call.result.is_error else _CALL_STYLE
+    return f'<div style="{style}">{_signature_to_html(call, is_growing=is_growing)}{result}</div>'
 
 
-def _signature_to_html(call: ToolCallSegment) -> str:
+def _signature_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
     if call.code is not None:
-        code = highlight_code(call.code, "python")
-        return f'<code>{escape(call.name)}</code><pre style="{CODE_STYLE}">{code}</pre>'
+        code = highlight_code(newest(call.code) if is_growing else call.code, "python")
+        return _named_block(call.name, code)
     one_line = call_to_text(call)
     if len(one_line) <= LONG_CALL_CHARS:
         return f"<code>{escape(one_line)}</code>"
-    try:
-        arguments = json.dumps(json.loads(call.arguments), ensure_ascii=False, indent=2)
-    except ValueError:
-        arguments = call.arguments
-    return f'<code>{escape(call.name)}</code><pre style="{CODE_STYLE}">{escape(arguments)}</pre>'
+    table = None if is_growing else json_to_table(call.arguments)
+    if table is not None:
+        return f"<code>{escape(call.name)}</code>{table}"
+    return _named_block(call.name, escape(newest(call.arguments) if is_growing else call.arguments))
+
+
+def _named_block(name: str, code: str) -> str:
+    # JupyterLab gives `code` a background of its own.
+    inner = f'<code style="background:transparent">{code}</code>'
+    return f'<code>{escape(name)}</code><pre style="{CODE_STYLE}">{inner}</pre>'
+
+
+def _result_to_html(result: ToolResult) -> str:
+    if result.is_error:
+        return f'<div style="{_WRAPPED_STYLE}"><b>error</b> {escape_text(shown_result(result.text))}</div>'
+    table = json_to_table(result.text)
+    return table or f'<div style="{_WRAPPED_STYLE}">→ {escape_text(shown_result(result.text))}</div>'

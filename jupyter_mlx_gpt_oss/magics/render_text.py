@@ -17,6 +17,8 @@ from jupyter_mlx_gpt_oss.magics.segments import (
 from jupyter_mlx_gpt_oss.magics.transcript import Transcript
 
 MAX_SHOWN_RESULT_CHARS = 4000
+GROWING_CHARS = 2000
+"""How much is shown of what the model is still thinking, or giving to a tool: its end."""
 MEGABYTE = 1_000_000
 BYTE_STAGES = ("downloading", "loading")
 DEMO_NOTICE = (
@@ -33,13 +35,13 @@ _STAGES = {
 }
 
 
-def segment_to_text(segment: Segment) -> str:
+def segment_to_text(segment: Segment, *, is_growing: bool = False) -> str:
     """Return a segment as text; Markdown stays Markdown."""
     match segment:
-        case ReasoningSegment():
-            return f"[{reasoning_title(segment)}]\n{segment.text}"
+        case ReasoningSegment(text=text):
+            return f"[{reasoning_title(segment)}]\n{newest(text) if is_growing else text}"
         case ToolCallSegment(result=result):
-            call = f"[tool] {call_to_text(segment)}" if segment.code is None else f"[python]\n{segment.code}"
+            call = _call_as_paragraph(segment, is_growing=is_growing)
             if result is None or result.is_shown:
                 return call
             return f"{call}\n{result_to_text(segment.name, result)}"
@@ -47,11 +49,19 @@ def segment_to_text(segment: Segment) -> str:
             return text
 
 
+def newest(text: str) -> str:
+    """Return the end of a text that grows: of a long one its last lines."""
+    if len(text) <= GROWING_CHARS:
+        return text
+    end = text[-GROWING_CHARS:]
+    return "…\n" + (end.partition("\n")[2] or end)
+
+
 def reasoning_title(segment: ReasoningSegment) -> str:
     """Return the heading over a reasoning: its length, and its seconds once it has ended."""
-    num_words = len(segment.text.split())
     if segment.ended_seconds is None:
         return "Reasoning…"
+    num_words = len(segment.text.split())
     return f"Reasoning: {counted(num_words, 'word')}, {segment.ended_seconds - segment.started_seconds:.1f} s"
 
 
@@ -59,7 +69,7 @@ def call_to_text(call: ToolCallSegment) -> str:
     """Return a call as Python would write it; arguments that are no JSON object stand as they came."""
     try:
         arguments = json.loads(call.arguments or "{}")
-    except ValueError:
+    except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
         return f"{call.name}({call.arguments})"
@@ -106,6 +116,14 @@ def closing_line(transcript: Transcript) -> str:
 def counted(number: int, noun: str) -> str:
     """Return `1 word`, `2 words`."""
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
+def _call_as_paragraph(call: ToolCallSegment, *, is_growing: bool) -> str:
+    if call.code is not None:
+        return f"[python]\n{newest(call.code) if is_growing else call.code}"
+    if is_growing and len(call.arguments) > GROWING_CHARS:
+        return f"[tool] {call.name} {newest(call.arguments)}"
+    return f"[tool] {call_to_text(call)}"
 
 
 def _amount(done: int, total: int | None, *, is_bytes: bool) -> str:

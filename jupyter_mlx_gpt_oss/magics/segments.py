@@ -102,7 +102,7 @@ def code_in_arguments(arguments: str) -> str | None:
     for ending in ("", '"}'):
         try:
             found = json.loads(arguments + ending)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue
         return found["code"] if isinstance(found, dict) and isinstance(found.get("code"), str) else None
     return None

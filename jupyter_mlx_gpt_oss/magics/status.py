@@ -4,15 +4,17 @@ import datetime as dt
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_mlx_gpt_oss.client.client import Progress
 from jupyter_mlx_gpt_oss.client.connection import KEY_VARIABLE, URL_VARIABLE, Connection
-from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE
+from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE, progress_line
 
+PAGE_ADVICE = "(in a browser elsewhere: JupyterLab's address, with gpt-oss/ in the place of lab)"
 GIGABYTE = 1_000_000_000
 SHOWN_KEY_CHARS = 4
 
 
 def status_rows(
-    connection: Connection, card: Mapping[str, Any], health: Mapping[str, Any]
+    connection: Connection, card: Mapping[str, Any], health: Mapping[str, Any], *, shows_key: bool = False
 ) -> list[tuple[str, str]]:
     """Return the rows; what a server does not say has none.
 
@@ -20,10 +22,11 @@ def status_rows(
         connection: where it was found.
         card: the model's card.
         health: the answer of `gpt-oss/health`; empty for a server that is not ours.
+        shows_key: show the whole key, because the user asked for it.
     """
     rows = [("Server", f"{connection.base_url} ({connection.source})"), ("Model", _model_text(card))]
     if "state" in health:
-        rows.append(("State", str(health["state"])))
+        rows.append(("State", _state_text(health)))
     if health.get("error"):
         rows.append(("Error", str(health["error"])))
     if "active_requests" in health:
@@ -31,10 +34,34 @@ def status_rows(
         rows.append(("Requests", f"{running} running, {waiting} waiting"))
     rows += _engine_rows(health)
     if connection.key:
-        # A notebook is saved and shared with its outputs: it never holds a whole key.
-        rows.append(("Key", f"{connection.key[:SHOWN_KEY_CHARS]}…"))
+        rows.append(("Key", _key_text(connection.key, shows_key=shows_key)))
+    if health:
+        rows.append(("Page", f"{connection.base_url.removesuffix('v1')} {PAGE_ADVICE}"))
     rows.append(("Connect", _snippet(connection)))
     return rows
+
+
+def loading_line(name: str, health: Mapping[str, Any]) -> str:
+    """Return how far the loading of a model is, in one line.
+
+    Args:
+        name: the model.
+        health: the server's, meanwhile.
+    """
+    progress = _progress(health)
+    return f"{name}: {progress_line(progress)}" if progress else f"loading {name}…"
+
+
+def _progress(health: Mapping[str, Any]) -> Progress | None:
+    match health.get("progress"):
+        case {"stage": str(stage)} as found if health.get("state") == "loading":
+            return Progress(stage, found.get("done"), found.get("total"))
+    return None
+
+
+def _state_text(health: Mapping[str, Any]) -> str:
+    progress = _progress(health)
+    return progress_line(progress) if progress else str(health["state"])
 
 
 def _engine_rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -45,9 +72,18 @@ def _engine_rows(health: Mapping[str, Any]) -> list[tuple[str, str]]:
         cache = health.get("prefix_cache_bytes")
         part = f", {cache / GIGABYTE:.1f} GB of it for earlier prompts" if cache else ""
         rows.append(("Memory", f"{health['memory_bytes'] / GIGABYTE:.1f} GB{part}"))
+    if health.get("engine_restarts"):
+        rows.append(("Restarts", f"{health['engine_restarts']} of the engine"))
     if isinstance(health.get("uptime_seconds"), int | float):
         rows.append(("Uptime", f"{dt.timedelta(seconds=int(health['uptime_seconds']))}"))
     return rows
+
+
+def _key_text(key: str, *, shows_key: bool) -> str:
+    if shows_key:
+        return f"{key}\nClear this output before you share the notebook."
+    # A notebook is saved and shared with its outputs: it holds no whole key that nobody asked for.
+    return f"{key[:SHOWN_KEY_CHARS]}… (%oss status key shows it whole)"
 
 
 def _model_text(card: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ Knows pydantic, so it is imported when a cell has a tool. Knows nothing of IPyth
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pydantic
@@ -36,13 +36,15 @@ class Tool:
     """A function that the model may call.
 
     `arguments` is a pydantic model with one field per parameter; a field's alias is the parameter's name, so
-    that a parameter may have any name.
+    that a parameter may have any name. `show` shows what the function returned, if it is more than text, and says
+    whether it has.
     """
 
     name: str
     description: str
     function: Callable[..., Any]
     arguments: type[pydantic.BaseModel]
+    show: Callable[[object], bool] = lambda _: False
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -63,7 +65,8 @@ class Tool:
             text = f"Invalid arguments: {validation_faults(error)}"
             return ToolResult(bounded(text, MAX_RESULT_CHARS), is_error=True)
         try:
-            return ToolResult(_result_to_text(self._run(values)))
+            value = self._run(values)
+            return ToolResult(_result_to_text(value), is_shown=self.show(value))
         # The function is the user's and may raise anything; the model is told, the user sees it.
         except Exception as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
             return ToolResult(bounded(f"{type(error).__name__}: {error}", MAX_RESULT_CHARS), is_error=True)
@@ -104,8 +107,15 @@ def validation_faults(error: pydantic.ValidationError) -> str:
     return "; ".join(faults)
 
 
-def collect_tools(namespace: Mapping[str, Any], names: Iterable[str]) -> dict[str, Tool]:
+def collect_tools(
+    namespace: Mapping[str, Any], names: Iterable[str], show: Callable[[object], bool] = lambda _: False
+) -> dict[str, Tool]:
     """Return the tools of a cell by name: every function under `@tool`, and those in `names`.
+
+    Args:
+        namespace: the variables of the notebook.
+        names: functions that the cell names.
+        show: shows what a function returned, if it is more than text, and says whether it has.
 
     Raises:
         MagicUsageError: a name is not a function of the notebook, or cannot be a tool.
@@ -116,7 +126,9 @@ def collect_tools(namespace: Mapping[str, Any], names: Iterable[str]) -> dict[st
         if not callable(function):
             raise MagicUsageError(f"-t {name}: the notebook has no function of that name.")
         functions[name] = function
-    return {name: function_to_tool(name, function) for name, function in functions.items()}
+    return {
+        name: replace(function_to_tool(name, function), show=show) for name, function in functions.items()
+    }
 
 
 def _signature_to_model(

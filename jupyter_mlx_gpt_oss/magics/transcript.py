@@ -68,6 +68,12 @@ class Transcript:
         return replace(closed, ended_seconds=now_seconds, interruption=interruption)
 
     @property
+    def growing(self) -> Segment | None:
+        """The segment that the next chunk may make longer."""
+        is_over = self.finish_reason is not None or self.ended_seconds is not None
+        return None if is_over else _last_of_round(self)
+
+    @property
     def pending_calls(self) -> tuple[ToolCallSegment, ...]:
         """The calls of the current round that have no result yet, in the model's order."""
         calls = (segment for segment in self.segments if isinstance(segment, ToolCallSegment))

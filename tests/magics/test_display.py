@@ -1,9 +1,12 @@
 import io
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from jupyter_mlx_gpt_oss.magics.display import NotebookDisplay, TerminalDisplay
+from jupyter_mlx_gpt_oss.magics.pages import MAX_PAGE_CHARS, PAGE_CHARS
+from jupyter_mlx_gpt_oss.magics.render_text import GROWING_CHARS
 from jupyter_mlx_gpt_oss.magics.segments import ToolResult
 from jupyter_mlx_gpt_oss.magics.transcript import Transcript
 from tests.magics.test_transcript import fold
@@ -87,6 +90,56 @@ def test_slow_rendering_makes_updates_rarer(page: Page) -> None:
         display.show(transcript)
 
     assert len(page.messages) <= 3
+
+
+SENTENCE = "It was a dark and stormy night, and the kernel was busy. " * 3
+
+
+@pytest.mark.parametrize(
+    ("piece", "most_chars"),
+    [
+        (lambda number: delta(content=f"{number}: {SENTENCE}\n\n"), PAGE_CHARS + 200),
+        (lambda number: delta(content=f"{number}: {SENTENCE}"), MAX_PAGE_CHARS + 200),
+        (lambda number: delta(reasoning=f"{number}: {SENTENCE}"), 2 * GROWING_CHARS),
+        (lambda number: tool_delta("write", f"{number}: {SENTENCE}"), 2 * GROWING_CHARS),
+        (
+            lambda number: tool_delta("python", f"x = {number}  # {SENTENCE}\\n" if number else '{"code": "'),
+            2 * GROWING_CHARS,
+        ),
+    ],
+    ids=["paragraphs", "one line", "reasoning", "arguments", "code"],
+)
+def test_an_update_sends_a_bounded_amount_however_long_the_text_is(
+    page: Page, piece: Callable[[int], str], most_chars: int
+) -> None:
+    display = notebook_display(page)
+    transcript = Transcript(0.0)
+    for number in range(200):
+        page.seconds += 1.0
+        transcript = fold(piece(number), onto=transcript)
+        display.show(transcript)
+    num_messages = len(page.messages)
+    largest = max(map(len, page.messages))
+    display.finish(fold(ending(), onto=transcript), ["done"])
+
+    assert 200 <= num_messages <= 250
+    assert largest <= most_chars
+    assert len(page.messages) - num_messages <= 2
+    assert str(199) in "".join(page.texts)
+
+
+def test_the_pages_of_an_answer_are_all_of_it(page: Page) -> None:
+    display = notebook_display(page)
+    transcript = Transcript(0.0)
+    paragraphs = [f"Paragraph {number}: {'dark and stormy ' * 20}\n\n" for number in range(100)]
+    for paragraph in paragraphs:
+        page.seconds += 1.0
+        transcript = fold(delta(content=paragraph), onto=transcript)
+        display.show(transcript)
+    display.finish(transcript, ["done"])
+
+    assert "".join(page.texts[:-1]) == "".join(paragraphs)
+    assert len(page.texts) > 5
 
 
 def test_progress_disappears_in_what_follows(page: Page) -> None:

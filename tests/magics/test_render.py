@@ -1,8 +1,16 @@
+import json
+
 import pytest
 
 from jupyter_mlx_gpt_oss.client.client import Progress
-from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html, table_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import closing_line, progress_line, segment_to_text
+from jupyter_mlx_gpt_oss.magics.json_table import rows_to_table
+from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html
+from jupyter_mlx_gpt_oss.magics.render_text import (
+    GROWING_CHARS,
+    closing_line,
+    progress_line,
+    segment_to_text,
+)
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
     Segment,
@@ -43,11 +51,40 @@ def test_arguments_that_are_cut_off_stand_as_they_came() -> None:
     assert segment_to_text(ToolCallSegment(0, 0, "a", "f", "[1]")) == "[tool] f([1])"
 
 
-def test_long_arguments_stand_in_a_block() -> None:
+def test_long_arguments_stand_in_a_table_and_what_is_no_json_in_a_block() -> None:
     call = ToolCallSegment(0, 0, "a", "run", '{"code": "' + "x = 1; " * 30 + '"}')
 
-    assert "<pre" in segment_to_html(call)
+    assert ">code</th>" in segment_to_html(call)
     assert "<pre" in segment_to_html(ToolCallSegment(0, 0, "a", "run", "{" + "x" * 200))
+
+
+def test_a_result_that_is_json_stands_in_a_table() -> None:
+    result = ToolResult('{"sky": "sunny", "hours": [9, 12]}')
+    html = segment_to_html(ToolCallSegment(0, 0, "a", "f", "{}", result))
+
+    assert ">sky</th>" in html
+    assert ">sunny</td>" in html
+    assert ">[9, 12]</td>" in html
+
+
+def test_of_what_grows_the_end_is_shown_and_all_of_it_when_it_is_whole() -> None:
+    lines = "first\\n" + "".join(f"line_{number}\\n" for number in range(1000))
+    code = ToolCallSegment(0, 0, "a", "python", '{"code": "' + lines)
+    arguments = ToolCallSegment(0, 0, "a", "write", '{"text": "' + lines)
+    for segment in (ReasoningSegment(0, lines, 0.0), code, arguments):
+        for render in (segment_to_html, segment_to_text):
+            shown = render(segment, is_growing=True)
+            assert "line_999" in shown
+            assert "first" not in shown
+            assert len(shown) < 3 * GROWING_CHARS
+            assert "first" in render(segment)
+
+
+def test_json_without_an_end_of_its_brackets_is_text() -> None:
+    segment = ToolCallSegment(0, 0, "a", "f", "[" * 100_000, ToolResult("[" * 100_000))
+
+    assert "[[[" in segment_to_html(segment)
+    assert "[[[" in segment_to_text(segment)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +94,9 @@ def test_long_arguments_stand_in_a_block() -> None:
         TextSegment(0, EVIL),
         ToolCallSegment(0, 0, "a", EVIL, EVIL, ToolResult(EVIL, is_error=True)),
         ToolCallSegment(0, 0, "a", EVIL, "{" + EVIL * 10, ToolResult(EVIL)),
+        ToolCallSegment(
+            0, 0, "a", EVIL, json.dumps({EVIL: EVIL * 10}), ToolResult(json.dumps([{EVIL: EVIL}]))
+        ),
     ],
 )
 def test_no_text_becomes_an_element(segment: Segment) -> None:
@@ -64,7 +104,7 @@ def test_no_text_becomes_an_element(segment: Segment) -> None:
 
 
 def test_lines_and_tables_are_escaped() -> None:
-    assert "<script" not in quiet_line_to_html(EVIL) + table_to_html([(EVIL, EVIL)])
+    assert "<script" not in quiet_line_to_html(EVIL) + rows_to_table([(EVIL, EVIL)])
     assert quiet_line_to_html("") == ""
 
 
