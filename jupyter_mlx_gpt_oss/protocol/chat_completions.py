@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.protocol.field_rules import ACCEPTED_FIELDS, refuse_unserved_fields, validate_fields
-from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object
+from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object, without_lone_surrogates
 from jupyter_mlx_gpt_oss.protocol.sampling_fields import MAX_TOP_LOGPROBS, SamplingFields, StrictFields
 
 JsonObject = dict[str, Any]
@@ -63,7 +63,7 @@ class ChatCompletionRequest(SamplingFields):
                 range; the field is named.
             UnsupportedFeatureError: a field of OpenAI's that is not served here.
         """
-        fields = parse_json_object(body)
+        fields = without_lone_surrogates(parse_json_object(body))
         refuse_unserved_fields(fields)
         request = validate_fields(cls, {key: fields[key] for key in fields if key not in ACCEPTED_FIELDS})
         _ = request.token_biases  # its keys are checked with all other fields, before anything is generated

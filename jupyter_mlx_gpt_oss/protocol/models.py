@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from jupyter_mlx_gpt_oss.protocol.field_rules import validate_fields
-from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object
+from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object, without_lone_surrogates
 
 
 class ModelCard(BaseModel):
@@ -46,7 +46,7 @@ class LoadRequest(BaseModel):
         Raises:
             InvalidRequestError: not a JSON object, an unknown field, or a model that is no name.
         """
-        return validate_fields(cls, parse_json_object(body or b"{}"))
+        return validate_fields(cls, without_lone_surrogates(parse_json_object(body or b"{}")))
 
 
 class ModelState(BaseModel):

@@ -174,3 +174,10 @@ def test_every_field_of_the_openai_client_is_known() -> None:
 
 def test_no_field_is_both_read_and_accepted_without_effect() -> None:
     assert not ACCEPTED_FIELDS & set(ChatCompletionRequest.model_fields)
+
+
+@pytest.mark.parametrize("fields", [{"\ud800": 1}, {"stream_options": {"\udfff": 1}}])
+def test_a_key_that_no_text_can_hold_is_unknown_by_name(fields: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError, match="Unknown field") as error:
+        request_of(**fields)
+    assert str(error.value.param).endswith("\ufffd")

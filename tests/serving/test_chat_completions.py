@@ -155,6 +155,26 @@ async def test_a_message_that_cannot_be_rendered_is_named(chat: ChatCompletions)
     assert str(caught.value.param).startswith("messages[0].content")
 
 
+@pytest.mark.parametrize(
+    ("fields", "param"),
+    [
+        ({"functions": [{"name": "look", "description": 1}]}, "functions[0].description"),
+        ({"tools": [LOOK], "functions": [{"name": "a b"}]}, "functions[0].name"),
+        ({"tools": [{"type": "function"}], "functions": [{"name": "see"}]}, "tools[0].function"),
+        ({"functions": [{"name": "look"}], "function_call": {"name": "see"}}, "function_call.name"),
+        ({"functions": [{"name": "look"}], "function_call": "always"}, "function_call"),
+        ({"tools": [LOOK], "tool_choice": "always", "function_call": "auto"}, "tool_choice"),
+    ],
+)
+async def test_a_legacy_field_at_fault_is_named_as_it_was_sent(
+    chat: ChatCompletions, fields: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(InvalidRequestError) as caught:
+        await whole_of(chat, **fields)
+    assert caught.value.param == param
+    assert caught.value.message.startswith(param)
+
+
 async def test_without_a_choice_of_tools_a_call_is_no_call(
     engine: ScriptedEngine, chat: ChatCompletions
 ) -> None:
