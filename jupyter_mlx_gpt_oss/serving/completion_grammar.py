@@ -11,21 +11,15 @@ from typing import Any
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.schema_limits import SchemaLimits
 from jupyter_mlx_gpt_oss.protocol.completions import CompletionRequest, StructuredOutputs
-
-MAX_GRAMMAR_CHARS = 100_000
-"""Of a regular expression, of all choices together, of a grammar with the schemas in it."""
-MAX_BRACKETS = 100
-"""Within each other, in a grammar: the compiler recurses along them and has one stack."""
+from jupyter_mlx_gpt_oss.serving.grammar_limits import check_grammar, require_short
 
 _FIELD = "structured_outputs"
 _ANY_OBJECT = {"type": "object"}
 # Without a bound on white space a model can fill an answer with it.
 _SOME_WHITE_SPACE = {"whitespace_pattern": r"[ \n\r\t]{1,40}"}
 _NO_WHITE_SPACE = {"whitespace_flexible": False}
-_INLINE_SCHEMA = re.compile(r"%json\s*")
 _REGEX_PARTS = re.compile(r"(\\.)|([/\n\r])", re.DOTALL)
 _REGEX_ESCAPES = {"/": r"\/", "\n": r"\n", "\r": r"\r"}
-_BRACKETS = re.compile(r'"(?:[^"\\\n]|\\.)*"|[(\[{]|[)\]}]')
 
 
 def completion_grammar(request: CompletionRequest) -> str | None:
@@ -53,15 +47,14 @@ def _structured_grammar(held_to: StructuredOutputs) -> str:
 
 def _lark(held_to: StructuredOutputs) -> str:
     if held_to.regex is not None:
-        _require_short(held_to.regex, "regex")
+        require_short(held_to.regex, f"{_FIELD}.regex")
         return f"start: /{_REGEX_PARTS.sub(_escaped, held_to.regex)}/"
     if held_to.choice is not None:
         lark = "start: " + " | ".join(json.dumps(choice, ensure_ascii=False) for choice in held_to.choice)
-        _require_short(lark, "choice")
+        require_short(lark, f"{_FIELD}.choice")
         return lark
     grammar = held_to.grammar or ""
-    _require_short(grammar, "grammar")
-    _check_grammar(grammar)
+    check_grammar(grammar, f"{_FIELD}.grammar")
     return grammar
 
 
@@ -82,30 +75,6 @@ def _schema_of(value: Mapping[str, Any] | str) -> Mapping[str, Any]:
     if isinstance(schema, Mapping):
         return schema
     raise InvalidRequestError("`structured_outputs.json` must be a JSON schema.", param=f"{_FIELD}.json")
-
-
-def _check_grammar(grammar: str) -> None:
-    """Hold a grammar and the schemas within it to the limits; whether it is one, the compiler says."""
-    param = f"{_FIELD}.grammar"
-    depth = 0
-    for bracket in _BRACKETS.findall(grammar):
-        depth += (bracket in "([{") - (bracket in ")]}")
-        if depth > MAX_BRACKETS:
-            raise InvalidRequestError(f"{param} has more than {MAX_BRACKETS} brackets in one.", param=param)
-    limits = SchemaLimits()
-    for match in _INLINE_SCHEMA.finditer(grammar):
-        try:
-            schema, _ = json.JSONDecoder().raw_decode(grammar, match.end())
-        except (ValueError, RecursionError):
-            continue
-        if isinstance(schema, Mapping):
-            limits.add(schema, param)
-
-
-def _require_short(text: str, name: str) -> None:
-    if len(text) > MAX_GRAMMAR_CHARS:
-        message = f"{_FIELD}.{name} has more than {MAX_GRAMMAR_CHARS} characters."
-        raise InvalidRequestError(message, param=f"{_FIELD}.{name}")
 
 
 def _escaped(part: re.Match[str]) -> str:

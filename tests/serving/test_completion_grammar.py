@@ -1,6 +1,7 @@
 """What a raw answer is held to: compiled as the worker compiles it, and what it then allows."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -43,6 +44,7 @@ def allows(factory: ConstraintFactory, grammar: str | None, text: str) -> bool:
         ({"choice": ["yes", 'a "b"\n\\', "😀"]}, 'a "b"\n\\', "no"),
         ({"choice": ["yes", 'a "b"\n\\', "😀"]}, "😀", "yesyes"),
         ({"grammar": 'start: "x" DIGIT+\nDIGIT: /[0-9]/'}, "x42", "x"),
+        ({"grammar": 'start: <|call|>? WORD{2}\nWORD: LETTER+ " "?\nLETTER: /[a-z]/\n  | "-"'}, "ab c-", "1"),
         ({"grammar": f"start: %json {json.dumps(SCHEMA)}"}, '{"a": 1}', '{"a": "1"}'),
         ({"json": SCHEMA}, '{"a": 1}', '{"b": 1}'),
         ({"json": json.dumps(SCHEMA)}, '{"a":1}', "[]"),
@@ -72,7 +74,14 @@ def test_openais_response_format_is_the_same(factory: ConstraintFactory) -> None
         ({"regex": "a" * 100_001}, "structured_outputs.regex"),
         ({"choice": ["a" * 100_001]}, "structured_outputs.choice"),
         ({"grammar": "a" * 100_001}, "structured_outputs.grammar"),
-        ({"grammar": "start: " + "(" * 10_000 + '"a"' + ")" * 10_000}, "structured_outputs.grammar"),
+        (
+            {"grammar": "start: r0\n" + "\n".join(f"r{i}: r{i + 1}" for i in range(1001))},
+            "structured_outputs.grammar",
+        ),
+        ({"grammar": "\n".join(f"T{i}: T{i + 1} T{i + 1}" for i in range(14))}, "structured_outputs.grammar"),
+        ({"grammar": 'start: T\nT: U{1,1000}\nU: "a"{1,1000}'}, "structured_outputs.grammar"),
+        ({"grammar": "\n".join(f"T{i}: T{i + 1}" for i in range(900))}, "structured_outputs.grammar"),
+        ({"grammar": "start: T\nT: T"}, "structured_outputs.grammar"),
         ({"grammar": 'start: %json {"multipleOf": 0.123456789}'}, "structured_outputs.grammar"),
         ({"json": "{"}, "structured_outputs.json"),
         ({"json": "[1]"}, "structured_outputs.json"),
@@ -83,6 +92,13 @@ def test_what_is_beyond_the_limits_is_refused_by_name(held_to: dict[str, Any], p
     with pytest.raises(InvalidRequestError) as caught:
         grammar_of(structured_outputs=held_to)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("text", ["\n", '"', '\\"', "/", "{1", "a", "A ", "A:", "|\n", "%json {"])
+def test_a_long_grammar_is_looked_through_once(text: str) -> None:
+    grammar = "T: " + text * (90_000 // len(text))
+    with suppress(InvalidRequestError):
+        grammar_of(structured_outputs={"grammar": grammar})
 
 
 @pytest.mark.parametrize("held_to", [{"regex": "("}, {"grammar": "start: ("}, {"grammar": "start: %json {"}])
