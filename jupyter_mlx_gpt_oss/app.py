@@ -17,7 +17,7 @@ from traitlets.utils.importstring import import_item
 from typing_extensions import override
 
 from jupyter_mlx_gpt_oss import __version__
-from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssServing
+from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssRemote, GptOssServing
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.errors import GptOssError
 from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
@@ -47,7 +47,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     extension_url = "/gpt-oss/health"
     load_other_extensions = False
     serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
-    classes = [ServerApp, GptOssEngine, GptOssServing]  # noqa: RUF012
+    classes = [ServerApp, GptOssEngine, GptOssRemote, GptOssServing]  # noqa: RUF012
     subcommands = {  # noqa: RUF012
         "check": (
             "jupyter_mlx_gpt_oss.check.command.CheckCommand",
@@ -56,6 +56,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     }
     aliases = {  # noqa: RUF012
         "model": "GptOss.model",
+        "engine-url": "GptOss.engine_url",
         "host": "ServerApp.ip",
         "port": "ServerApp.port",
         "context-length": "GptOssEngine.context_length",
@@ -66,6 +67,11 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     model = Unicode(
         "demo", help="`demo` (the small embedded model), a local directory, or a Hugging Face id."
+    ).tag(config=True)
+    engine_url = Unicode(
+        "",
+        help="The base URL of a remote engine, such as `http://host:8000/v1`: vLLM's, or a server of this package. Several, "
+        "with spaces between: requests go to the least busy one. Empty: the model runs here.",
     ).tag(config=True)
     preload = Bool(
         default_value=False, help="Load the model when the server starts, not with the first request."
@@ -91,7 +97,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         return Service(
             make_engine=self._make_engine,
             config=self._serving_config,
-            model_name=self.model,
+            model_name=self._model_name,
             version=__version__,
         )
 
@@ -104,6 +110,11 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             config=self._serving_config,
             api_key=self.api_key or self._kept_key(),
         )
+
+    @cached_property
+    def _model_name(self) -> str:
+        """What answers name until the engine knows better."""
+        return GptOssRemote(parent=self).model or "gpt-oss" if self.engine_url else self.model
 
     @cached_property
     def _serving_config(self) -> ServingConfig:
@@ -178,6 +189,12 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         return self.serverapp
 
     def _make_engine(self) -> Engine:
+        if self.engine_url:
+            remote_class = import_item("jupyter_mlx_gpt_oss.engine.remote_engine.RemoteEngine")
+            urls = tuple(self.engine_url.split())
+            context_length = self._engine_options.context_length
+            remote: Engine = remote_class(GptOssRemote(parent=self).remote_config(urls, context_length))
+            return remote
         engine_class = import_item(self.engine_class)
         engine: Engine = engine_class(self._engine_options.engine_config(self.model))
         return engine
@@ -210,10 +227,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def _snippet(self) -> str:
         key = '"the key in GptOss.api_key"' if self.api_key else f'open("{self.key_path}").read().strip()'
         return (
-            f"GPT-OSS ({self.model}) answers at {self.base_url}\n"
+            f"GPT-OSS ({self._model_name}) answers at {self.base_url}\n"
             "    from openai import OpenAI\n"
             f'    client = OpenAI(base_url="{self.base_url}", api_key={key})\n'
-            f'    client.chat.completions.create(model="{self.model}", '
+            f'    client.chat.completions.create(model="{self._model_name}", '
             'messages=[{"role": "user", "content": "Hello"}])'
         )
 

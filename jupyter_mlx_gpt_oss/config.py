@@ -3,10 +3,11 @@
 Rooms below never see a trait. `docs/configuration.md` lists these options, and a test holds it to that.
 """
 
-from traitlets import Float, Integer
+from traitlets import Bool, Float, Integer, Unicode
 from traitlets.config import Configurable
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.remote_config import RemoteConfig
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 
 
@@ -61,6 +62,52 @@ class GptOssEngine(Configurable):
     def engine_config(self, model: str) -> EngineConfig:
         """Return what the engine takes, for a model."""
         return EngineConfig(model=model, **{name: getattr(self, name) for name in self.class_own_traits()})
+
+
+class GptOssRemote(Configurable):
+    """How the engine of `GptOss.engine_url` is spoken to."""
+
+    key = Unicode("", help="The key that the remote engine wants. Empty: none is sent.").tag(config=True)
+    model = Unicode("", help="The remote engine's model to ask for. Empty: the first that it lists.").tag(
+        config=True
+    )
+    ca_file = Unicode(
+        "",
+        help="A PEM file of the authorities that sign the remote engine's certificate. Empty: the system's.",
+    ).tag(config=True)
+    certificate_file = Unicode(
+        "",
+        help="A PEM file of this server's own certificate, for a remote engine that wants one. Empty: none.",
+    ).tag(config=True)
+    certificate_key_file = Unicode(
+        "", help="A PEM file of that certificate's key. Empty: it is in certificate_file."
+    ).tag(config=True)
+    max_open_requests = Integer(
+        64,
+        min=1,
+        help="Requests that may be open at the remote engine at once; one more is answered with 429.",
+    ).tag(config=True)
+    connect_timeout_seconds = Float(
+        10.0, min=0.1, help="Seconds that the remote engine may take to accept a connection."
+    ).tag(config=True)
+    silence_timeout_seconds = Float(
+        300.0, min=1.0, help="Seconds that the remote engine may say nothing while it has a request."
+    ).tag(config=True)
+    health_interval_seconds = Float(
+        10.0,
+        min=0.1,
+        help="Seconds between two questions to a remote engine that failed, whether it is back.",
+    ).tag(config=True)
+    salts_cache = Bool(
+        default_value=True,
+        help="Keep users apart in the remote engine's prefix cache, so that none can find out by timing what another has "
+        "asked. False: users share the beginnings of their prompts.",
+    ).tag(config=True)
+
+    def remote_config(self, urls: tuple[str, ...], context_length: int | None) -> RemoteConfig:
+        """Return what the remote engine takes, for its URLs."""
+        options = {name: getattr(self, name) for name in self.class_own_traits()}
+        return RemoteConfig(urls=urls, context_length=context_length, **options)
 
 
 class GptOssServing(Configurable):

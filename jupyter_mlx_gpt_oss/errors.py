@@ -19,6 +19,7 @@ GptOssError
         OutOfMemoryError         500  out_of_memory
         GenerationError          500  generation_failed
         EngineDeadError          503  engine_dead
+        RemoteEngineError        502  remote_engine_failed
         ServerStoppingError      503  server_stopping
     ClientError                       raised in the kernel
         ServerNotFoundError           what was tried, how to start one
@@ -185,6 +186,13 @@ class EngineDeadError(EngineError):
 
     status = 503
     code = "engine_dead"
+
+
+class RemoteEngineError(EngineError):
+    """The remote engine refuses this server, or does not speak what it should."""
+
+    status = 502
+    code = "remote_engine_failed"
 
 
 class ServerStoppingError(EngineError):

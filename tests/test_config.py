@@ -8,14 +8,14 @@ from traitlets import TraitError
 from traitlets.config import Config, Configurable
 
 from jupyter_mlx_gpt_oss.app import GptOss
-from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssServing
+from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssRemote, GptOssServing
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 
 DOCUMENT = Path(__file__).parent.parent / "docs" / "configuration.md"
 OPTIONS = [
     (owner, name)
-    for owner in (GptOss, GptOssEngine, GptOssServing)
+    for owner in (GptOss, GptOssEngine, GptOssRemote, GptOssServing)
     for name in sorted(owner.class_own_traits(config=True))
 ]
 

@@ -50,6 +50,8 @@ class GenerationRequest:
     """How many of the most likely tokens to report for each sampled one, 0 to 20; None: no log probabilities at all."""
     grammar: str | None = None
     """An llguidance grammar, as JSON, that the whole answer keeps to."""
+    caller: str = ""
+    """Names whoever asks, opaquely: callers take turns where requests wait. Empty: nobody in particular."""
     sampling: SamplingParams = field(default_factory=SamplingParams)
 
 

@@ -67,6 +67,11 @@ class AccessHandler(APIHandler):
         return AllowAllAuthorizer() if self._key_identity else super().authorizer
 
     @property
+    def has_scoped_key(self) -> bool:
+        """Whether the caller sent the scoped key, which several people may have."""
+        return self._key_identity is not None
+
+    @property
     def owner(self) -> str:
         """Names the caller, always by the same opaque text: by the key or token that was sent, else by the user.
 

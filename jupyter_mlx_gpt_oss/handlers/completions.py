@@ -13,7 +13,7 @@ class CompletionsHandler(EventStreamHandler):
     @web.authenticated
     async def post(self) -> None:
         """Stream the answer if the request says so, else send it whole."""
-        completions = await self.door.service.completions()
+        completions = await self.door.service.completions(self.owner, is_shared=self.has_scoped_key)
         request = await completions.read(self.read_body())
         if request.stream:
             await self.run(self.write_events(completions.stream(request)))

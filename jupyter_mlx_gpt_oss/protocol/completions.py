@@ -39,7 +39,6 @@ ACCEPTED_FIELDS = frozenset({
     "request_id",
     "return_token_offsets",  # of another route of vLLM's
     "spaces_between_special_tokens",
-    "user",
 })  # fmt: skip
 """Top-level fields that are taken without effect."""
 REFUSED_FIELDS: Mapping[str, tuple[object, ...]] = {
@@ -114,6 +113,8 @@ class CompletionRequest(SamplingFields):
     """Default true: control tokens are left out of the text. False: they are written out."""
     return_token_ids: bool | None = None
     return_tokens_as_token_ids: bool | None = None
+    user: str | None = None
+    """Whom a caller with the scoped key asks for: people take turns where requests wait."""
     response_format: ResponseFormat | None = None
     structured_outputs: StructuredOutputs | None = None
 

@@ -165,6 +165,7 @@ class ChatCompletions:
             num_logprobs=request.num_logprobs,
             grammar=grammar,
             sampling=sampling_of(request, 0),
+            caller=self.prompts.owner,
         )
 
     def _answer(

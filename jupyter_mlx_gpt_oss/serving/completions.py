@@ -4,6 +4,7 @@ What is text in a request stays text: only token ids can put a control token int
 """
 
 import asyncio
+import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass
@@ -47,6 +48,8 @@ class Completions:
         new_id: makes an unguessable id that starts with the given prefix.
         version: this package's; a part of the fingerprint.
         clock: seconds since 1970.
+        owner: names the caller.
+        is_shared: whether the caller asks for several people, whom `user` tells apart.
     """
 
     engine: Engine
@@ -55,6 +58,8 @@ class Completions:
     new_id: Callable[[str], str]
     version: str
     clock: Callable[[], float]
+    owner: str
+    is_shared: bool = False
 
     @staticmethod
     async def read(body: bytes) -> CompletionRequest:
@@ -122,6 +127,7 @@ class Completions:
                     num_logprobs=request.logprobs,
                     grammar=grammar,
                     sampling=sampling_of(request, index),
+                    caller=self._caller(request),
                 ),
                 number * num_choices + index,
             )
@@ -137,6 +143,12 @@ class Completions:
             shows_control_tokens=request.skip_special_tokens is False,
         )
         return _Answer(generation, CompletionWriter(index, request, generated.prompt_token_ids))
+
+    def _caller(self, request: CompletionRequest) -> str:
+        """Return who asks. Somebody with a key of their own is one, whatever names they send."""
+        if not (self.is_shared and request.user):
+            return self.owner
+        return hashlib.sha256(f"{self.owner} {request.user}".encode()).hexdigest()
 
     def _head(self, request: CompletionRequest, completion_id: str) -> Completion:
         model = self.engine.status().model

@@ -142,8 +142,9 @@ class Generation:
             return
         if not self._is_started:
             self._is_started = True
-            self._num_cached_tokens = output.num_cached_tokens
             yield Started()
+        if not self._num_refusals:  # of the prompt; a remote engine tells it with the last output
+            self._num_cached_tokens = max(self._num_cached_tokens, output.num_cached_tokens)
         yield from self._read(output)
 
     @property

@@ -23,11 +23,13 @@ from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 if TYPE_CHECKING:
     from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelState
     from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
+    from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
     from jupyter_mlx_gpt_oss.serving.completions import Completions
     from jupyter_mlx_gpt_oss.serving.models import Models
     from jupyter_mlx_gpt_oss.serving.open_responses import OpenResponses
     from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
     from jupyter_mlx_gpt_oss.serving.responses import Responses
+    from jupyter_mlx_gpt_oss.serving.tokenization import Tokenization
     from jupyter_mlx_gpt_oss.serving.turn_memory import TurnMemory
 
 
@@ -81,10 +83,9 @@ class Service:
     async def chat_completions(self, owner: str) -> "ChatCompletions":
         """Return the work of `v1/chat/completions` for one caller, whom `owner` names."""
         room = await _room("chat_completions")
-        prompts = await _room("chat_prompt")
         work: ChatCompletions = room.ChatCompletions(
             engine=self.engine,
-            prompts=prompts.ChatPrompts(memory=await self._turn_memory(), owner=owner, clock=self._clock),
+            prompts=await self._prompts(owner),
             metrics=self.metrics,
             background=self._background,
             model_name=self.model_name,
@@ -93,8 +94,8 @@ class Service:
         )
         return work
 
-    async def completions(self) -> "Completions":
-        """Return the work of `v1/completions`."""
+    async def completions(self, owner: str, *, is_shared: bool) -> "Completions":
+        """Return the work of `v1/completions` for one caller, or for one who asks for several people."""
         room = await _room("completions")
         work: Completions = room.Completions(
             engine=self.engine,
@@ -103,8 +104,24 @@ class Service:
             new_id=new_id,
             version=self._version,
             clock=self._clock,
+            owner=owner,
+            is_shared=is_shared,
         )
         return work
+
+    async def tokenization(self, owner: str) -> "Tokenization":
+        """Return the work of `v1/tokenize` and `v1/detokenize` for one caller, whom `owner` names."""
+        room = await _room("tokenization")
+        work: Tokenization = room.Tokenization(engine=self.engine, prompts=await self._prompts(owner))
+        return work
+
+    async def openapi(self, server_url: str) -> dict[str, Any]:
+        """Return the description of all routes, for a server that is found at a URL."""
+        room = await asyncio.to_thread(import_module, "jupyter_mlx_gpt_oss.protocol.openapi")
+        document: dict[str, Any] = await asyncio.to_thread(
+            room.openapi_document, version=self._version, server_url=server_url
+        )
+        return document
 
     async def responses(self, owner: str) -> "Responses":
         """Return the work of `v1/responses` for one caller, whom `owner` names."""
@@ -164,6 +181,13 @@ class Service:
             "engine_restarts": engine.num_restarts,
             "uptime_seconds": round(self._clock() - self._started, 3),
         }
+
+    async def _prompts(self, owner: str) -> "ChatPrompts":
+        room = await _room("chat_prompt")
+        prompts: ChatPrompts = room.ChatPrompts(
+            memory=await self._turn_memory(), owner=owner, clock=self._clock
+        )
+        return prompts
 
     async def _turn_memory(self) -> "TurnMemory":
         room = await _room("turn_memory")

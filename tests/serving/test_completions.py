@@ -35,6 +35,8 @@ def completions(engine: ScriptedEngine) -> Completions:
         new_id=lambda prefix: f"{prefix}{next(numbers)}",
         version="1",
         clock=lambda: 1_700_000_000.5,
+        owner="ada",
+        is_shared=True,
     )
 
 
