@@ -12,6 +12,7 @@ from jupyter_mlx_gpt_oss.errors import EngineError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.command_inbox import CommandInbox
 
 _Post = Callable[[Report], None]
+_QUIET_SECONDS = 2.0  # without a command, before what later requests will need is prepared
 
 
 def main(file_descriptor: int) -> None:
@@ -24,7 +25,7 @@ def main(file_descriptor: int) -> None:
 
     inbox = CommandInbox(connection)
     try:
-        start = inbox.get(wait=True)
+        start = inbox.get(wait_seconds=None)
         assert isinstance(start, Start)
         _serve(start, inbox, post)
     except (EOFError, BrokenPipeError, ConnectionResetError):
@@ -46,10 +47,16 @@ def _serve(start: Start, inbox: CommandInbox, post: _Post) -> None:
         return
     post(Loaded(loaded.info))
     loop = EngineLoop(loaded, config, post)
+    is_prepared = False
     while True:
-        while (command := inbox.get(wait=loop.is_idle)) is not None:
+        patience = None if is_prepared else _QUIET_SECONDS
+        while (command := inbox.get(wait_seconds=patience if loop.is_idle else 0)) is not None:
             loop.take(command)
-        loop.step()
+        if not loop.is_idle:
+            loop.step()
+        elif not is_prepared:
+            loop.prepare()
+            is_prepared = True
 
 
 if __name__ == "__main__":

@@ -15,14 +15,14 @@ class CommandInbox:
         self._queue: queue.SimpleQueue[Command | None] = queue.SimpleQueue()
         threading.Thread(target=self._read, name="gpt-oss commands", daemon=True).start()
 
-    def get(self, *, wait: bool) -> Command | None:
-        """Return the next command; None when there is none and `wait` is false.
+    def get(self, *, wait_seconds: float | None) -> Command | None:
+        """Return the next command; None when there is none for so long. None seconds: wait for ever.
 
         Raises:
             EOFError: the notebook server closed the socket, or is gone.
         """
         try:
-            command = self._queue.get(block=wait)
+            command = self._queue.get(block=wait_seconds != 0, timeout=wait_seconds)
         except queue.Empty:
             return None
         if command is None:

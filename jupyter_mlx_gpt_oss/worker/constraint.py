@@ -6,8 +6,8 @@ Source: llguidance 1.9.1; docs/constraints.md.
 """
 
 import json
+import threading
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any
 
 import mlx.core as mx
@@ -114,10 +114,22 @@ class ConstraintFactory:
     def __init__(self, vocabulary_size: int) -> None:
         self._vocabulary_size = vocabulary_size
         self._limits = LLParserLimits(verbose_errors=False)
+        self._tokenizer: LLTokenizer | None = None
+        self._lock = threading.Lock()
 
-    def prepare(self) -> None:
-        """Build the tokenizer now rather than with the first grammar: 1 to 3 s, which hold the interpreter's lock."""
-        _ = self._tokenizer
+    def prepare(self) -> LLTokenizer:
+        """Build the tokenizer, if that is not done: 1 to 3 s, most of which hold the interpreter's lock. From any thread."""
+        with self._lock:
+            if self._tokenizer is None:
+                maker: Any = LLTokenizer  # its type stubs lack from_tiktoken
+                self._tokenizer = maker.from_tiktoken(
+                    encoder=token_ranks(),
+                    special_tokens=SPECIAL_TOKENS,
+                    pattern=_SPLITTING,
+                    eos_token=_END_OF_TEXT,
+                    n_vocab=max(NUM_TOKENS, self._vocabulary_size),
+                )
+            return self._tokenizer
 
     def compile(self, grammar: str) -> Constraint:
         """Return the constraint of an answer that has not begun, or has as far as the grammar's `opened`.
@@ -155,19 +167,7 @@ class ConstraintFactory:
 
     def _matcher(self, grammars: list[dict[str, Any]]) -> LLMatcher:
         text = json.dumps({"grammars": grammars})
-        return LLMatcher(self._tokenizer, text, limits=self._limits, log_level=0)
-
-    @cached_property
-    def _tokenizer(self) -> LLTokenizer:
-        maker: Any = LLTokenizer  # its type stubs lack from_tiktoken
-        tokenizer: LLTokenizer = maker.from_tiktoken(
-            encoder=token_ranks(),
-            special_tokens=SPECIAL_TOKENS,
-            pattern=_SPLITTING,
-            eos_token=_END_OF_TEXT,
-            n_vocab=max(NUM_TOKENS, self._vocabulary_size),
-        )
-        return tokenizer
+        return LLMatcher(self.prepare(), text, limits=self._limits, log_level=0)
 
 
 def mask_logits(logits: Logits, rows: Sequence[Allowed | None]) -> Logits:

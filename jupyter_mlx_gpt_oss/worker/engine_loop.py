@@ -1,11 +1,12 @@
-"""Commands to steps, steps to reports: joins the scheduler, the model step, the head and the sampler.
+"""Commands to steps, steps to reports: joins the scheduler, the caches and the step runner.
 
 Owned by the worker's main thread. Each `step` reads as: admit, plan, compute, hand out.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import mlx.core as mx
 
@@ -22,16 +23,16 @@ from jupyter_mlx_gpt_oss.engine.frames import (
 )
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError, OutOfMemoryError
-from jupyter_mlx_gpt_oss.worker.constraint import Constraint, ConstraintFactory
+from jupyter_mlx_gpt_oss.worker.constraint import Constraint
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
-from jupyter_mlx_gpt_oss.worker.model_step import Row, forward
 from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
-from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn, TokenDrawer
+from jupyter_mlx_gpt_oss.worker.step_runner import StepRunner
+from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn
 
 _log = logging.getLogger(__name__)
 
@@ -46,16 +47,20 @@ class EngineLoop:
     """
 
     def __init__(self, loaded: LoadedModel, config: EngineConfig, post: Callable[[Report], None]) -> None:
-        self._loaded = loaded
+        self._info, self._constraints = loaded.info, loaded.constraints
         self._post = post
         self._scheduler = Scheduler(max_running=config.max_running_requests)
         self._pace = Pace(max_tokens=config.max_prefill_tokens, max_gap_seconds=config.max_token_gap_seconds)
         self._memory = MemoryBudget.measure(loaded.model, config.prefix_cache_bytes)
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
-        self._drawer = TokenDrawer(loaded)
-        self._constraints = ConstraintFactory(loaded.info.vocabulary_size)
+        self._runner = StepRunner(loaded, self._caches)
+        self._finished: list[Sequence] = []
         self._ahead: Sequence | None = None
+
+    def prepare(self) -> None:
+        """Do what the first request that needs it would have to wait for; call it while there is nothing else to do."""
+        self._constraints.prepare()
 
     @property
     def is_idle(self) -> bool:
@@ -69,7 +74,8 @@ class EngineLoop:
                 self._ahead = None
                 self._add(request)
             case Abort(request_id=request_id):
-                self._remove(request_id)
+                if sequence := self._scheduler.remove(request_id):
+                    self._keep(sequence)
             case Precompute(prompt_token_ids=prompt_token_ids):
                 request = GenerationRequest(
                     request_id="", prompt_token_ids=prompt_token_ids, max_tokens=1, stop_token_ids=()
@@ -84,25 +90,30 @@ class EngineLoop:
             self._compute_ahead()
             return
         start = time.perf_counter()
-        for sequence in self._scheduler.admit(self._may_run):
-            self._caches.begin(sequence)
+        if not self._runner.is_in_flight:
+            self._admit()
         num_decoding = self._scheduler.num_decoding
         chunks = self._scheduler.plan(self._pace.prefill_tokens(num_decoding))
-        if len(chunks) == num_decoding == 1 and (draft := self._prompt_lookup.draft(chunks[0].sequence)):
+        if not chunks:
+            return  # those that were to begin could not
+        is_lone = len(chunks) == num_decoding == 1
+        draft = self._prompt_lookup.draft(chunks[0].sequence) if is_lone else []
+        if draft and not self._runner.is_in_flight:
             self._step_with_draft(chunks[0], draft, start)
             return
-        outputs = self._compute_safely(chunks)
+        outputs = self._compute_safely(chunks, goes_on=not draft and not self._scheduler.can_admit)
         seconds = time.perf_counter() - start
-        if len(chunks) == num_decoding == 1:
+        if is_lone:
             self._prompt_lookup.note_plain(seconds)
         num_prefill_tokens = sum(chunk.num_tokens for chunk in chunks) - num_decoding
         self._pace.note(num_prefill_tokens=num_prefill_tokens, num_decoding=num_decoding, seconds=seconds)
         self._report(outputs, seconds)
+        self._keep_finished()
 
     # -- requests -------------------------------------------------------------------------------------------------
 
     def _add(self, request: GenerationRequest) -> None:
-        room = self._loaded.info.context_length - len(request.prompt_token_ids)
+        room = self._info.context_length - len(request.prompt_token_ids)
         sequence = Sequence(request, max_tokens=min(request.max_tokens, room))
         try:
             sequence.constraint = self._constraint(request)
@@ -134,79 +145,76 @@ class EngineLoop:
         # A prompt that begins as one that is being read, such as each of `n` answers, waits until it can share it.
         return not any(self._caches.is_computing_prefix_of(other, sequence) for other in running)
 
-    def _remove(self, request_id: str) -> None:
-        """Let go of a request that is finished or aborted, and keep what it has computed."""
-        if sequence := self._scheduler.remove(request_id):
+    def _admit(self) -> None:
+        for sequence in self._scheduler.admit(self._may_run):
+            with self._guard(sequence):
+                self._caches.begin(sequence)
+
+    def _keep_finished(self) -> None:
+        """Keep what finished requests have computed: after their end was reported, since copying takes its time."""
+        for sequence in self._finished:
+            self._keep(sequence)
+        self._finished.clear()
+
+    def _keep(self, sequence: Sequence) -> None:
+        with self._guard(sequence):
             self._caches.keep(sequence)
+        self._drop_idle_flight()
 
     # -- one step -------------------------------------------------------------------------------------------------
 
-    def _compute_safely(self, chunks: list[Chunk]) -> list[RequestOutput]:
+    def _compute_safely(self, chunks: list[Chunk], *, goes_on: bool = False) -> list[RequestOutput]:
         """Compute a step; one that fails is taken apart, so that it costs only the sequence at fault."""
+        outputs: list[RequestOutput] = []
+        if len(chunks) == 1:
+            with self._guard(chunks[0].sequence):
+                outputs += self._hand_out(chunks, self._runner.run(chunks, goes_on=goes_on))
+            return outputs
         try:
-            return self._compute(chunks)
+            return self._hand_out(chunks, self._runner.run(chunks, goes_on=goes_on))
         except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report, the loop goes on
+            self._runner.drop()
             mx.clear_cache()
-            if len(chunks) == 1:
-                self._fail(chunks[0].sequence, error)
-                return []
             if not isinstance(error, InvalidRequestError):
                 _log.warning(
                     "a step of %d sequences failed, each is tried alone", len(chunks), exc_info=error
                 )
-        outputs = []
         for chunk in chunks:  # caches may hold half of the failed step: each begins anew from what is kept
-            self._caches.begin(chunk.sequence)
-            retried = Chunk(chunk.sequence, min(chunk.num_tokens, chunk.sequence.num_next))
-            outputs += self._compute_safely([retried])
+            with self._guard(chunk.sequence):
+                self._caches.begin(chunk.sequence)
+                retried = Chunk(chunk.sequence, min(chunk.num_tokens, chunk.sequence.num_next))
+                outputs += self._hand_out([retried], self._runner.run([retried], goes_on=False))
         return outputs
-
-    def _compute(self, chunks: list[Chunk]) -> list[RequestOutput]:
-        hidden = forward(self._loaded.model, [_row(chunk) for chunk in chunks])
-        last = [index for index, chunk in enumerate(chunks) if chunk.is_last]
-        drawn: Drawn = {}
-        if last:
-            picked = hidden if len(last) == len(chunks) else hidden[mx.array(last)]
-            drawn = self._drawer.draw(picked, [chunks[index].sequence for index in last])
-        else:
-            mx.eval(hidden)
-        for chunk in chunks:
-            self._caches.book(chunk)
-        outputs = (self._hand_out(chunk.sequence, drawn) for chunk in chunks)
-        return [output for output in outputs if output is not None]
 
     def _step_with_draft(self, chunk: Chunk, draft: list[int], start: float) -> None:
         """Compute one step of a sequence that decodes alone, and check a guess of its next tokens in it."""
         sequence = chunk.sequence
-        try:
-            row = Row([sequence.token_ids[-1], *draft], sequence.caches, num_outputs=len(draft) + 1)
-            tokens = self._drawer.check_draft(forward(self._loaded.model, [row]), sequence, draft)
-        except Exception as error:  # noqa: BLE001  the worker's border: a fault is this sequence's alone
-            self._fail(sequence, error)
-            return
-        finish_reason = None
-        try:
+        with self._guard(sequence):
+            tokens = self._runner.run_draft(sequence, draft)
+            finish_reason = None
             for num_taken, token in enumerate(tokens, 1):
                 finish_reason = sequence.append(token)
                 if finish_reason is not None:
                     tokens = tokens[:num_taken]
                     break
-        except InvalidRequestError as error:
-            self._fail(sequence, error)
-            return
-        # The last token was sampled, not computed; what was computed behind it is taken back.
-        self._caches.rewind(sequence, len(draft) + 1 - len(tokens))
-        sequence.num_computed += len(tokens)
-        request_id = sequence.request.request_id
-        if finish_reason is not None:
-            self._remove(request_id)
-        seconds = time.perf_counter() - start
-        self._prompt_lookup.note_draft(len(tokens), seconds)
-        output = RequestOutput(request_id, tuple(tokens), finish_reason, sequence.num_cached_tokens)
-        self._report([output], seconds)
+            # The last token was sampled, not computed; what was computed behind it is taken back.
+            self._caches.rewind(sequence, len(draft) + 1 - len(tokens))
+            sequence.num_computed += len(tokens)
+            if finish_reason is not None:
+                self._finish(sequence)
+            seconds = time.perf_counter() - start
+            self._prompt_lookup.note_draft(len(tokens), seconds)
+            request_id = sequence.request.request_id
+            output = RequestOutput(request_id, tuple(tokens), finish_reason, sequence.num_cached_tokens)
+            self._report([output], seconds)
+        self._keep_finished()
 
-    def _hand_out(self, sequence: Sequence, drawn: Drawn) -> RequestOutput | None:
-        """Append what was drawn for a sequence; return the request's news, if it goes on."""
+    def _hand_out(self, chunks: list[Chunk], drawn: Drawn) -> list[RequestOutput]:
+        """Append what was drawn to the sequences; return the news of those that go on."""
+        outputs = (self._news(chunk.sequence, drawn) for chunk in chunks)
+        return [output for output in outputs if output is not None]
+
+    def _news(self, sequence: Sequence, drawn: Drawn) -> RequestOutput | None:
         request_id = sequence.request.request_id
         if sequence not in drawn:
             progress = Progress(
@@ -220,30 +228,39 @@ class EngineLoop:
             self._fail(sequence, error)
             return None
         if finish_reason is not None:
-            self._remove(request_id)
+            self._finish(sequence)
         return RequestOutput(
             request_id, (token,), finish_reason, sequence.num_cached_tokens, logprobs=logprobs
         )
 
+    def _finish(self, sequence: Sequence) -> None:
+        self._scheduler.remove(sequence.request.request_id)
+        self._finished.append(sequence)
+
     def _compute_ahead(self) -> None:
-        """Read a little more of the prompt that is read ahead."""
-        sequence = self._ahead
+        """Read a little more of the prompt that is read ahead; nobody waits for it, so its failure is nobody's."""
+        sequence, self._ahead = self._ahead, None
         assert sequence is not None, "step is called when there is something to do"
-        if not sequence.caches:
-            self._caches.begin(sequence)
-        chunk = Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
+        with self._guard(sequence):
+            if not sequence.caches:
+                self._caches.begin(sequence)
+            self._runner.read(
+                Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
+            )
+            if sequence.num_uncomputed:
+                self._ahead = sequence
+
+    @contextmanager
+    def _guard(self, sequence: Sequence) -> Iterator[None]:
+        """Hold whatever is done for one sequence: a fault in it costs that request, and the loop goes on."""
         try:
-            mx.eval(forward(self._loaded.model, [_row(chunk)]))
-            self._caches.book(chunk)
-        except Exception as error:  # noqa: BLE001  the worker's border: reading ahead is a favour, and nobody waits for it
-            _log.warning("reading a prompt ahead failed", exc_info=error)
-            self._ahead = None
-            return
-        if not sequence.num_uncomputed:
-            self._ahead = None
+            yield
+        except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report
+            self._fail(sequence, error)
 
     def _fail(self, sequence: Sequence, error: Exception) -> None:
         self._scheduler.remove(sequence.request.request_id)
+        self._drop_idle_flight()
         if isinstance(error, InvalidRequestError):
             self._post(RequestFailed(sequence.request.request_id, error.code, error.message, error.param))
             return
@@ -253,8 +270,14 @@ class EngineLoop:
         message = "The engine failed while computing this answer. Send the request again."
         if is_memory:
             self._caches.prefix_cache.clear()
+            mx.clear_cache()
             message = "The engine ran out of memory. Shorten the conversation or send fewer requests at once."
         self._post(RequestFailed(sequence.request.request_id, code, message))
+
+    def _drop_idle_flight(self) -> None:
+        """Forget the step in flight once nobody is left who waits for it."""
+        if not self._scheduler.num_running:
+            self._runner.drop()
 
     def _report(self, outputs: list[RequestOutput], seconds: float) -> None:
         self._post(
@@ -267,9 +290,3 @@ class EngineLoop:
                 step_seconds=seconds,
             )
         )
-
-
-def _row(chunk: Chunk) -> Row:
-    sequence = chunk.sequence
-    end = sequence.num_computed + chunk.num_tokens
-    return Row(sequence.token_ids[sequence.num_computed : end], sequence.caches)

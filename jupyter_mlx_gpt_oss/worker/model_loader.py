@@ -4,6 +4,7 @@ Runs on the worker's main thread, as every step later does.
 """
 
 import shutil
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import ModelLoadError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.checkpoint import Checkpoint, read_checkpoint
+from jupyter_mlx_gpt_oss.worker.constraint import ConstraintFactory
 from jupyter_mlx_gpt_oss.worker.download import download
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Head
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
@@ -27,6 +29,9 @@ from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
 DEMO = "demo"
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX keeps freed buffers for reuse, by default as many as there is memory
 _RESERVE_BYTES = 1 << 30  # caches, activations and the rest of the machine
+_SLOW_BYTES = (
+    2 << 30
+)  # reading so many weights takes longer than preparing constraints, which costs nothing meanwhile
 _WARM_UP_TOKENS = (0, 1)  # in every vocabulary
 
 Report = Callable[[Progress], None]
@@ -40,6 +45,7 @@ class LoadedModel:
     """mlx-lm's gpt_oss Model, its parameters evaluated."""
     head: Head
     info: ModelInfo
+    constraints: ConstraintFactory
 
 
 def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
@@ -58,6 +64,11 @@ def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
     prepare_device()
     checkpoint = read_checkpoint(_resolve(name, report))
     _check_memory(checkpoint, is_on_cpu=is_on_cpu)
+    vocabulary_size = int(checkpoint.config["vocab_size"])
+    constraints = ConstraintFactory(vocabulary_size)
+    meanwhile = threading.Thread(target=constraints.prepare, name="gpt-oss constraints", daemon=True)
+    if checkpoint.weight_bytes > _SLOW_BYTES:
+        meanwhile.start()
     model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report)
     head: Head = NarrowHead(model) if name == DEMO and is_on_cpu else FullHead(model)
     report(Progress(stage=ProgressStage.WARMING_UP))
@@ -66,12 +77,12 @@ def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
         name=name,
         context_length=min(context_length or checkpoint.context_length, checkpoint.context_length),
         quantization=checkpoint.quantization,
-        vocabulary_size=int(checkpoint.config["vocab_size"]),
+        vocabulary_size=vocabulary_size,
         is_demo=name == DEMO,
         weight_bytes=checkpoint.weight_bytes,
         device="cpu" if is_on_cpu else "gpu",
     )
-    return LoadedModel(model, head, info)
+    return LoadedModel(model, head, info, constraints)
 
 
 def prepare_device() -> None:

@@ -18,7 +18,8 @@ import mlx.core as mx
 class Row:
     """The next tokens of one sequence, and its caches: one for each layer, all at the same offset."""
 
-    token_ids: Sequence[int]
+    token_ids: Sequence[int] | mx.array
+    """On the device where they were drawn and nobody has read them yet."""
     caches: list[Any]
     num_outputs: int = 1
     """How many of the last tokens are asked what follows them."""
@@ -42,7 +43,7 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
     """
     body = model.model
     ends = _ends(rows)
-    hidden = body.embed_tokens(mx.array([token_id for row in rows for token_id in row.token_ids]))
+    hidden = body.embed_tokens(_token_axis(rows))
     positions = mx.array(
         [row.caches[0].offset + i for row in rows for i in range(len(row.token_ids))], dtype=mx.int32
     )
@@ -67,6 +68,14 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
     last = hidden if len(outputs) == hidden.shape[0] else hidden[mx.array(outputs)]
     normed: mx.array = body.norm(last)
     return normed
+
+
+def _token_axis(rows: Sequence[Row]) -> mx.array:
+    """(N,): the rows' tokens, one row behind the other."""
+    if not any(isinstance(row.token_ids, mx.array) for row in rows):
+        return mx.array([token_id for row in rows for token_id in row.token_ids])
+    tokens = [row.token_ids for row in rows]
+    return mx.concatenate([each if isinstance(each, mx.array) else mx.array(list(each)) for each in tokens])
 
 
 def _ends(rows: Sequence[Row]) -> list[int]:

@@ -1,6 +1,6 @@
 """Which tokens of which sequences the next step computes. Decides and never computes; knows no MLX."""
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -27,12 +27,16 @@ class Scheduler:
 
     Every step takes one token of each sequence that decodes. What prompt tokens fit beside them go to the oldest prompt in
     part, and else to the prompt with the least left, so that a short request is not held up behind a long one.
+    Callers take turns where requests wait, so that one with many holds up nobody else.
     """
 
     def __init__(self, *, max_running: int) -> None:
         self._max_running = max_running
         self._waiting: deque[Sequence] = deque()
         self._running: list[Sequence] = []
+        self._num_admitted = 0
+        self._last_turns: dict[str, int] = {}
+        """For each caller with sequences here, when it was last its turn."""
 
     @property
     def waiting(self) -> Iterable[Sequence]:
@@ -53,6 +57,11 @@ class Scheduler:
     def num_running(self) -> int:
         """How many are being computed."""
         return len(self._running)
+
+    @property
+    def can_admit(self) -> bool:
+        """Whether there is a place for one that waits."""
+        return bool(self._waiting) and len(self._running) < self._max_running
 
     @property
     def num_decoding(self) -> int:
@@ -79,14 +88,27 @@ class Scheduler:
             may_run: whether a sequence can start now; one that cannot keeps its place, and lets others pass.
         """
         admitted: list[Sequence] = []
-        for sequence in tuple(self._waiting):
+        for sequence in self._in_turn():
             if len(self._running) >= self._max_running:
                 break
             if may_run(sequence):
                 self._waiting.remove(sequence)
                 self._running.append(sequence)
                 admitted.append(sequence)
+                self._num_admitted += 1
+                self._last_turns[sequence.request.caller] = self._num_admitted
         return admitted
+
+    def _in_turn(self) -> list[Sequence]:
+        """Return what waits: callers with the fewest sequences here first, then those whose last turn is longest ago."""
+        num_ahead = Counter(sequence.request.caller for sequence in self._running)
+        places = []
+        for index, sequence in enumerate(self._waiting):
+            caller = sequence.request.caller
+            places.append((num_ahead[caller], self._last_turns.get(caller, 0), index, sequence))
+            num_ahead[caller] += 1
+        self._last_turns = {caller: turn for caller, turn in self._last_turns.items() if caller in num_ahead}
+        return [sequence for *_, sequence in sorted(places, key=lambda place: place[:3])]
 
     def plan(self, max_prefill_tokens: int) -> list[Chunk]:
         """Return the next step of the running sequences; empty when none runs.

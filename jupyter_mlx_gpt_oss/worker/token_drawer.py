@@ -9,6 +9,7 @@ import mlx.core as mx
 import numpy as np
 
 from jupyter_mlx_gpt_oss.engine.request import TokenLogprobs
+from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.worker.constraint import Allowed, allows_any, mask_logits
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Logits
 from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
@@ -50,6 +51,23 @@ class TokenDrawer:
         wanted = [sequence.request.num_logprobs for sequence in sequences]
         logprobs = token_logprobs(logits, tokens, wanted)
         return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
+
+    def begin(self, hidden: mx.array, sequences: list[Sequence], num_unread: int) -> mx.array:
+        """Begin to draw the next token of each sequence, and do not wait for it.
+
+        Args:
+            hidden: (B, H), one row a sequence; need not be evaluated.
+            sequences: B of them, each free.
+            num_unread: tokens of each that are drawn and not yet appended.
+
+        Returns:
+            (B,) int32. Lazy.
+        """
+        logits = self._head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
+        tokens = sample(logits, [_sampling_row(sequence, [], num_unread) for sequence in sequences])
+        begin_eval: Any = mx.async_eval  # as in draw
+        begin_eval(tokens)
+        return tokens
 
     def check_draft(self, hidden: mx.array, sequence: Sequence, draft: list[int]) -> list[int]:
         """Return the drafted tokens that are drawn anyway, and the token behind them.
@@ -93,17 +111,33 @@ class TokenDrawer:
         return [int(token) for token in np.asarray(tokens)]
 
 
-def _sampling_row(sequence: Sequence, draft: list[int]) -> SamplingRow:
-    """Return what a sequence's next token is drawn by, behind a draft where there is one."""
+def is_free(sequence: Sequence) -> bool:
+    """Whether a sequence's tokens can be drawn unseen: the model alone decides them, and nothing else is asked of them."""
+    is_alone = sequence.constraint is None and sequence.request.num_logprobs is None
+    return (
+        is_alone
+        and not _counts_tokens(sequence.request.sampling)
+        and not _looks_back(sequence.request.sampling)
+    )
+
+
+def _counts_tokens(sampling: SamplingParams) -> bool:
+    return bool(sampling.presence_penalty or sampling.frequency_penalty)
+
+
+def _looks_back(sampling: SamplingParams) -> bool:
+    return sampling.repetition_penalty != 1.0
+
+
+def _sampling_row(sequence: Sequence, draft: list[int], num_unread: int = 0) -> SamplingRow:
+    """Return what a sequence's next token is drawn by, behind a draft or unread tokens where there are some."""
     sampling = sequence.request.sampling
-    counts_tokens = sampling.presence_penalty or sampling.frequency_penalty
-    is_repetition_penalised = sampling.repetition_penalty != 1.0
     recent = (
-        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if is_repetition_penalised else []
+        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if _looks_back(sampling) else []
     )
     return SamplingRow(
         sampling=sampling,
-        position=sequence.num_output_tokens + len(draft),
-        output_token_ids=[*sequence.output_token_ids, *draft] if counts_tokens else (),
+        position=sequence.num_output_tokens + len(draft) + num_unread,
+        output_token_ids=[*sequence.output_token_ids, *draft] if _counts_tokens(sampling) else (),
         recent_token_ids=recent,
     )

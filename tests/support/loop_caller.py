@@ -7,6 +7,7 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.frames import Generate, Report, RequestFailed, StepDone
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.worker.constraint import ConstraintFactory
 from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop
 from jupyter_mlx_gpt_oss.worker.head import FullHead
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
@@ -31,7 +32,9 @@ class Caller:
         self.tokens: dict[str, list[int]] = {}
         self.cached: dict[str, int] = {}
         self.failed: dict[str, str] = {}
-        self.loop = EngineLoop(LoadedModel(model, FullHead(model), info), config, self._take)
+        self.loop = EngineLoop(
+            LoadedModel(model, FullHead(model), info, ConstraintFactory(VOCABULARY)), config, self._take
+        )
 
     def _take(self, report: Report) -> None:
         if isinstance(report, RequestFailed):
@@ -51,14 +54,19 @@ class Caller:
         sampling: SamplingParams = GREEDY,
     ) -> None:
         """Send a request."""
-        request = GenerationRequest(
-            request_id=name,
-            prompt_token_ids=tuple(prompt),
-            max_tokens=max_tokens,
-            stop_token_ids=(),
-            boundaries=boundaries,
-            sampling=sampling,
+        self.send(
+            GenerationRequest(
+                request_id=name,
+                prompt_token_ids=tuple(prompt),
+                max_tokens=max_tokens,
+                stop_token_ids=(),
+                boundaries=boundaries,
+                sampling=sampling,
+            )
         )
+
+    def send(self, request: GenerationRequest) -> None:
+        """Send a request that asks for more than `add` knows."""
         self.loop.take(Generate(request))
 
     def run(self) -> None:
