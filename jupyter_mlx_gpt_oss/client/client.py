@@ -6,8 +6,10 @@ Knows nothing of IPython. A stream's connection is closed when its iterator is, 
 
 import http.client
 import json
+import select
+import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import urlsplit
@@ -25,6 +27,7 @@ from jupyter_mlx_gpt_oss.errors import (
 PROBE_TIMEOUT_SECONDS = 5.0
 # The server sends a keep-alive comment long before; this bound is for servers that are not ours.
 STALL_TIMEOUT_SECONDS = 600.0
+POLL_SECONDS = 0.25
 READ_BYTES = 65536
 PROGRESS_MARK = "gpt-oss "
 MAX_QUOTED_CHARS = 300
@@ -116,17 +119,32 @@ class Client:
                 raise _response_error(response)
             yield from _read_chunks(response)
 
-    def load(self, model: str) -> dict[str, Any]:
-        """Have our own server load a model, or another one than it has.
+    def load(self, model: str) -> Iterator[dict[str, Any]]:
+        """Have our own server load a model, or another one than it has; it is loaded when the iterator ends.
 
-        Returns:
-            The model's card; or `state: loading`, where it takes longer and goes on: `health` says when it is done.
+        Yields:
+            What `health` says meanwhile, a few times a second. An iterator that is left early ends no loading.
 
         Raises:
             ServerNotFoundError: nobody answers.
             ServerResponseError: the model cannot be loaded, or the server is not ours.
         """
-        return self._post("load", {"model": model})
+        body = json.dumps({"model": model}).encode()
+        with closing(
+            open_http_connection(self.connection.base_url, STALL_TIMEOUT_SECONDS)
+        ) as http_connection:
+            self._request(http_connection, "POST", "load", body)
+            while not select.select([http_connection.sock], [], [], POLL_SECONDS)[0]:
+                yield self.health()
+            with self._response(http_connection) as response:
+                is_loading = _read_object(response).get("state") == "loading"
+        while is_loading:
+            time.sleep(POLL_SECONDS)
+            health = self.health()
+            yield health
+            is_loading = health.get("state") == "loading"
+            if not is_loading and health.get("error"):
+                raise ServerResponseError(str(health["error"]), status=503)
 
     def unload(self) -> dict[str, Any]:
         """Have our own server give the model's memory back; the next request loads it again.
@@ -152,26 +170,44 @@ class Client:
             closing(open_http_connection(self.connection.base_url, STALL_TIMEOUT_SECONDS)) as http_connection,
             self._send(http_connection, "POST", route, body) as response,
         ):
-            if response.status not in {http.client.OK, http.client.ACCEPTED}:
-                raise _response_error(response)
-            answer = _read_json(response)
-            return answer if isinstance(answer, dict) else {}
+            return _read_object(response)
 
     def _send(
         self, http_connection: http.client.HTTPConnection, method: str, route: str, body: bytes | None = None
     ) -> http.client.HTTPResponse:
+        self._request(http_connection, method, route, body)
+        return self._response(http_connection)
+
+    def _request(
+        self, http_connection: http.client.HTTPConnection, method: str, route: str, body: bytes | None = None
+    ) -> None:
         path = urlsplit(self.connection.base_url).path.rstrip("/")
         if route.startswith("../"):
             path, route = path.rpartition("/")[0], route.removeprefix("../")
         headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
         if self.connection.key:
             headers["Authorization"] = f"Bearer {self.connection.key}"
-        try:
+        with self._naming_the_server():
             http_connection.request(method, f"{path}/{route}", body=body, headers=headers)
+
+    def _response(self, http_connection: http.client.HTTPConnection) -> http.client.HTTPResponse:
+        with self._naming_the_server():
             return http_connection.getresponse()
+
+    @contextmanager
+    def _naming_the_server(self) -> Iterator[None]:
+        try:
+            yield
         except (OSError, http.client.HTTPException, ValueError) as error:
             reason = str(error) or type(error).__name__
             raise ServerNotFoundError(f"no server answers at {self.connection.base_url}: {reason}") from error
+
+
+def _read_object(response: http.client.HTTPResponse) -> dict[str, Any]:
+    if response.status not in {http.client.OK, http.client.ACCEPTED}:
+        raise _response_error(response)
+    answer = _read_json(response)
+    return answer if isinstance(answer, dict) else {}
 
 
 def _read_json(response: http.client.HTTPResponse) -> Any:

@@ -2,7 +2,8 @@
 
 Knows the environment and Jupyter's runtime files. Sends nothing: `client.py` asks each place in turn.
 Source: jupyter_server writes `jpserver-<pid>.json` into the runtime directory; a kernel finds the pid of its
-server in JPY_PARENT_PID; kernels of a JupyterHub server find a token for it in JUPYTERHUB_API_TOKEN.
+server in JPY_PARENT_PID; kernels of a JupyterHub server find a token for it in JUPYTERHUB_API_TOKEN. A server without a
+token (a password, or no access control) opens to the scoped key, which it keeps in Jupyter's data directory.
 """
 
 import json
@@ -13,6 +14,7 @@ from typing import Any
 
 URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
 KEY_VARIABLE = "JUPYTER_MLX_GPT_OSS_KEY"
+EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,31 +41,62 @@ def explicit_connections(url: str, key: str = "") -> Iterator[Connection]:
     yield Connection(f"{url}/v1", key)
 
 
-def discovered_connections(environ: Mapping[str, str], runtime_directory: Path) -> Iterator[Connection]:
-    """Yield the places to ask, best first: the environment, this kernel's server, then other servers."""
+def discovered_connections(
+    environ: Mapping[str, str], runtime_directory: Path, kept_key: str = ""
+) -> Iterator[Connection]:
+    """Yield the places to ask, best first: the environment, this kernel's server, then other servers, the newest first.
+
+    Args:
+        environ: the kernel's environment.
+        runtime_directory: where Jupyter's servers write down that they run.
+        kept_key: the scoped key in this user's files, for servers that have no token.
+    """
     if url := environ.get(URL_VARIABLE):
         yield Connection(
             url.rstrip("/"), environ.get(KEY_VARIABLE, ""), f"environment variable {URL_VARIABLE}"
         )
     for path in _runtime_files(runtime_directory, environ.get("JPY_PARENT_PID")):
-        connection = _connection_from_runtime_file(path, environ.get("JUPYTERHUB_API_TOKEN", ""))
-        if connection is not None:
-            yield connection
+        info = _read_runtime_file(path)
+        keys = (info.get("token"),) if info.get("token") else (environ.get("JUPYTERHUB_API_TOKEN"), kept_key)
+        if isinstance(info.get("url"), str):
+            # A server without a token may let anybody read and nobody ask; so it is not tried without a key first.
+            for key in [key for key in keys if key] or [""]:
+                yield Connection(f"{_reachable_url(info)}/gpt-oss/v1", key, f"runtime file {path.name}")
+
+
+def read_kept_key(data_directory: Path) -> str:
+    """Return the key that servers of this user keep in Jupyter's data directory; empty if there is none."""
+    try:
+        return (data_directory / "jupyter_mlx_gpt_oss" / "api_key").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return ""
 
 
 def _runtime_files(directory: Path, parent_pid: str | None) -> list[Path]:
     # The digit keeps out files such as jpserver-mcp-<pid>.json, which other extensions write.
-    files = sorted(directory.glob("jpserver-[0-9]*.json"), key=lambda path: path.name)
+    files = sorted(directory.glob("jpserver-[0-9]*.json"), key=_modified, reverse=True)
     return sorted(files, key=lambda path: path.stem != f"jpserver-{parent_pid}")
 
 
-def _connection_from_runtime_file(path: Path, hub_token: str) -> Connection | None:
-    """Read a runtime file; None when it is half written, gone again, or not a server's."""
+def _modified(path: Path) -> tuple[float, str]:
+    try:
+        return path.stat().st_mtime, path.name
+    except OSError:  # its server has just stopped
+        return 0.0, path.name
+
+
+def _read_runtime_file(path: Path) -> dict[str, Any]:
+    """Return what a runtime file says; nothing when it is half written, gone again, or not a server's."""
     try:
         info: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return None
-    if not isinstance(info, dict) or not isinstance(info.get("url"), str):
-        return None
-    url = info["url"].rstrip("/")
-    return Connection(f"{url}/gpt-oss/v1", info.get("token") or hub_token, f"runtime file {path.name}")
+        return {}
+    return info if isinstance(info, dict) else {}
+
+
+def _reachable_url(info: Mapping[str, Any]) -> str:
+    """Return a server's URL for this machine; one that listens everywhere calls itself by a name that may lead nowhere."""
+    if info.get("hostname") in EVERYWHERE and not info.get("sock"):
+        scheme = "https" if info.get("secure") else "http"
+        return f"{scheme}://127.0.0.1:{info.get('port')}{info.get('base_url', '/')}".rstrip("/")
+    return str(info["url"]).rstrip("/")

@@ -7,8 +7,7 @@ from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_mlx_gpt_oss.client.client import Client
-from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError, ServerResponseError
+from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError
 from jupyter_mlx_gpt_oss.magics.answer import Answer
 from jupyter_mlx_gpt_oss.magics.code_blocks import python_blocks
 from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
@@ -18,7 +17,7 @@ from jupyter_mlx_gpt_oss.magics.json_table import rows_to_table
 from jupyter_mlx_gpt_oss.magics.outputs import Output
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import counted
-from jupyter_mlx_gpt_oss.magics.status import loading_line, status_rows
+from jupyter_mlx_gpt_oss.magics.status import loading_lines, status_rows
 from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
 
 MAX_FLAGS = 100
@@ -100,8 +99,9 @@ class Commands:
         client, _ = find_client(self._state.url, self._state.key)
         output = Output(self._state.ip.display_pub.publish)
         try:
-            for health in chain([{}], client.load(name)):
-                line = loading_line(name, health)
+            for line in chain(
+                [f"loading {name}…"], loading_lines(name, client.load(name)), [f"{name} is loaded"]
+            ):
                 output.put(quiet_line_to_html(line), line)
         except KeyboardInterrupt:
             raise CellInterruptedError("the server goes on loading; %oss status shows its state.") from None

@@ -71,6 +71,8 @@ def _candidates(
         return list(by_previous.get(_SHORT.get(previous, previous), (flag.names[-1] for flag in FLAGS)))
     if previous in CHAT_WORDS:
         return list(chats)
+    if previous == "status":
+        return ["key"]
     return list(WORDS) if previous == "%oss" else []
 
 

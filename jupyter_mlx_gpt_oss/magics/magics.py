@@ -100,7 +100,7 @@ class GptOssMagics(Magics):
     def command(self, line: str) -> None:
         """Look after GPT-OSS in this notebook.
 
-        %oss, %oss status        server, model, state, how to connect a client
+        %oss, %oss status [key]  server, model, state, how to connect a client; with the whole key
         %oss model NAME          load this model: demo, a directory, a Hugging Face id
         %oss unload              give the model's memory back
         %oss code                put the code of the last answer into a new cell

@@ -1,7 +1,7 @@
 """What `%oss status` says of a server, as rows of a name and a text. Pure: the answers are handed in."""
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from jupyter_mlx_gpt_oss.client.client import Progress
@@ -41,22 +41,24 @@ def status_rows(
     return rows
 
 
-def loading_line(name: str, health: Mapping[str, Any]) -> str:
-    """Return how far the loading of a model is, in one line.
+def loading_lines(name: str, healths: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield how far the loading of a model is, a line each time.
 
     Args:
         name: the model.
-        health: the server's, meanwhile.
+        healths: what the server's health says meanwhile.
     """
-    progress = _progress(health)
-    return f"{name}: {progress_line(progress)}" if progress else f"loading {name}…"
+    for health in healths:
+        progress = _progress(health)
+        if progress is not None:
+            yield f"{name}: {progress_line(progress)}"
 
 
 def _progress(health: Mapping[str, Any]) -> Progress | None:
-    match health.get("progress"):
-        case {"stage": str(stage)} as found if health.get("state") == "loading":
-            return Progress(stage, found.get("done"), found.get("total"))
-    return None
+    found = health.get("progress")
+    if health.get("state") != "loading" or not isinstance(found, Mapping) or "stage" not in found:
+        return None
+    return Progress(str(found["stage"]), found.get("done"), found.get("total"))
 
 
 def _state_text(health: Mapping[str, Any]) -> str:

@@ -171,7 +171,23 @@ def test_a_unix_socket_without_a_server_is_no_server(tmp_path: Path) -> None:
         Client(Connection(url)).model_card()
 
 
+def test_a_model_that_cannot_be_loaded_is_an_error(server: CannedServer, client: Client) -> None:
+    server.health.append({"state": "failed", "error": "No such model."})
+    with pytest.raises(ServerResponseError, match="No such model"):
+        list(client.load("demo"))
+
+
+def test_health_is_told_while_a_server_has_not_answered(server: CannedServer, client: Client) -> None:
+    server.may_load.clear()
+    server.health += [{"state": "loading"}, {"state": "ready"}]
+    told = client.load("demo")
+    assert next(told)["state"] == "loading"
+    server.may_load.set()
+    assert [health["state"] for health in told][-1] == "ready"
+
+
 def test_a_model_is_loaded_and_unloaded(server: CannedServer, client: Client) -> None:
-    assert client.load("demo") == {"state": "loading"}
+    server.health += [{"state": "loading"}, {"state": "loading"}, {"state": "ready"}]
+    assert [health["state"] for health in client.load("demo")][-2:] == ["loading", "ready"]
     assert client.unload() == {"state": "unloaded"}
     assert server.loaded == ["demo", None]

@@ -1,7 +1,17 @@
 import json
+import os
 from pathlib import Path
 
-from jupyter_mlx_gpt_oss.client.connection import Connection, discovered_connections, explicit_connections
+import pytest
+
+from jupyter_mlx_gpt_oss.app import GptOss
+from jupyter_mlx_gpt_oss.client.connection import (
+    Connection,
+    discovered_connections,
+    explicit_connections,
+    read_kept_key,
+)
+from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key
 
 
 def write_runtime_file(directory: Path, name: str, **info: object) -> None:
@@ -20,10 +30,11 @@ def test_the_environment_comes_first(tmp_path: Path) -> None:
 def test_the_server_of_this_kernel_comes_before_others(tmp_path: Path) -> None:
     for pid in (1, 2, 3):
         write_runtime_file(tmp_path, f"jpserver-{pid}.json", url=f"http://h:{pid}/user/ada/", token=f"t{pid}")
+        os.utime(tmp_path / f"jpserver-{pid}.json", (pid, pid))
 
     places = list(discovered_connections({"JPY_PARENT_PID": "2"}, tmp_path))
 
-    assert [place.key for place in places] == ["t2", "t1", "t3"]
+    assert [place.key for place in places] == ["t2", "t3", "t1"]
     assert places[0].base_url == "http://h:2/user/ada/gpt-oss/v1"
 
 
@@ -33,6 +44,44 @@ def test_a_server_without_a_token_is_opened_with_the_hub_token(tmp_path: Path) -
     (place,) = discovered_connections({"JUPYTERHUB_API_TOKEN": "hub"}, tmp_path)
 
     assert place.key == "hub"
+
+
+def test_a_server_without_a_token_is_opened_with_the_key_that_it_keeps(tmp_path: Path) -> None:
+    write_runtime_file(tmp_path, "jpserver-1.json", url="http://h/", token="")
+
+    assert [place.key for place in discovered_connections({}, tmp_path, "sk-kept")] == ["sk-kept"]
+    assert [place.key for place in discovered_connections({}, tmp_path)] == [""]
+
+
+def test_the_token_of_a_server_comes_before_the_key_that_it_keeps(tmp_path: Path) -> None:
+    write_runtime_file(tmp_path, "jpserver-1.json", url="http://h/", token="t")
+
+    assert [place.key for place in discovered_connections({}, tmp_path, "sk-kept")] == ["t"]
+
+
+@pytest.mark.parametrize(
+    ("info", "url"),
+    [
+        ({"url": "http://box:8888/a/", "hostname": "0.0.0.0", "secure": False}, "http://127.0.0.1:8888/a"),
+        ({"url": "https://box:8888/a/", "hostname": "::", "secure": True}, "https://127.0.0.1:8888/a"),
+        ({"url": "http://10.1.2.3:8888/a/", "hostname": "10.1.2.3"}, "http://10.1.2.3:8888/a"),
+        ({"url": "http+unix://%2Ftmp%2Fs/a/", "hostname": "", "sock": "/tmp/s"}, "http+unix://%2Ftmp%2Fs/a"),
+    ],
+)
+def test_a_server_that_listens_everywhere_is_asked_on_this_machine(
+    tmp_path: Path, info: dict[str, object], url: str
+) -> None:
+    write_runtime_file(tmp_path, "jpserver-1.json", port=8888, base_url="/a/", token="t", **info)
+
+    (place,) = discovered_connections({}, tmp_path)
+
+    assert place.base_url == f"{url}/gpt-oss/v1"
+
+
+def test_the_kept_key_is_read_where_the_server_writes_it(tmp_path: Path) -> None:
+    assert read_kept_key(tmp_path) == ""
+    key = load_or_create_key(tmp_path / GptOss.name / "api_key")
+    assert read_kept_key(tmp_path) == key
 
 
 def test_files_of_others_and_broken_files_are_read_over(tmp_path: Path) -> None:

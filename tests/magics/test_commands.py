@@ -31,6 +31,35 @@ def test_status_does_not_write_the_key_into_the_notebook(notebook: Notebook) -> 
     assert KEY not in notebook.outputs.text + notebook.outputs.html
 
 
+def test_status_key_shows_the_whole_key(notebook: Notebook) -> None:
+    assert notebook.run("%oss status key") is None
+
+    assert KEY in notebook.outputs.text
+    assert "Clear this output" in notebook.outputs.text
+    assert isinstance(notebook.run("%oss status keys"), MagicUsageError)
+
+
+def test_status_says_how_far_loading_is(notebook: Notebook, server: CannedServer) -> None:
+    progress = {"stage": "downloading", "done": 3_000_000_000, "total": 12_000_000_000}
+    server.health.append({"state": "loading", "progress": progress, "engine_restarts": 1})
+
+    notebook.run("%oss status")
+
+    assert "downloading the model: 3,000 of 12,000 MB" in notebook.outputs.text
+    assert "1 of the engine" in notebook.outputs.text
+    assert server.url.removesuffix("v1") in notebook.outputs.text
+
+
+def test_model_says_how_far_loading_is(notebook: Notebook, server: CannedServer) -> None:
+    progress = {"stage": "loading", "done": 6_000_000_000, "total": 12_000_000_000}
+    server.health += [{"state": "loading", "progress": progress}] * 2 + [{"state": "failed", "error": "No."}]
+
+    notebook.run("%oss model big")
+
+    (line,) = notebook.outputs.bundles.values()
+    assert line["text/plain"] == "big: loading the model: 6,000 of 12,000 MB"
+
+
 def test_status_says_what_the_engine_does(notebook: Notebook, server: CannedServer) -> None:
     server.card |= {"quantization": "mxfp4 experts"}
     server.health.append({
@@ -56,7 +85,7 @@ def test_model_returns_when_the_model_is_loaded(notebook: Notebook, server: Cann
 
     assert server.loaded == ["mlx-community/gpt-oss-20b-MXFP4-Q8"]
     first, last = notebook.outputs.bundles.values()
-    assert first["text/plain"] == "loading mlx-community/gpt-oss-20b-MXFP4-Q8…"
+    assert first["text/plain"] == "mlx-community/gpt-oss-20b-MXFP4-Q8 is loaded"
     assert "ready" in last["text/plain"]
 
 

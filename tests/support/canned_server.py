@@ -78,6 +78,11 @@ class CannedServer:
     loaded: list[str | None] = field(default_factory=list)
     health: deque[dict[str, Any]] = field(default_factory=deque)
     """What /health says, one after the other; the last one stays."""
+    may_load: threading.Event = field(default_factory=threading.Event)
+    """Cleared by a test whose server takes long to answer that it loads."""
+
+    def __post_init__(self) -> None:
+        self.may_load.set()
 
     @property
     def url(self) -> str:
@@ -112,6 +117,7 @@ class _Handler(BaseHTTPRequestHandler):
         body = self.rfile.read(int(self.headers["Content-Length"]))
         if self.path.endswith(("/v1/load", "/v1/unload")):
             self.canned.loaded.append(json.loads(body).get("model"))
+            self.canned.may_load.wait()
             is_load = self.path.endswith("/load")
             self._send_json(202 if is_load else 200, {"state": "loading" if is_load else "unloaded"})
             return
