@@ -44,7 +44,8 @@ class GptOss(ExtensionApp):
 jupyter mlx-gpt-oss --model mlx-community/gpt-oss-20b-MXFP4-Q8  # the real one
 jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in JupyterLab
 """
-    extension_url = "/gpt-oss/health"
+    extension_url = "/gpt-oss/"
+    static_paths = [str(Path(__file__).parent / "handlers" / "static")]  # noqa: RUF012
     load_other_extensions = False
     serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
     classes = [ServerApp, GptOssEngine, GptOssRemote, GptOssServing]  # noqa: RUF012

@@ -17,6 +17,7 @@ from jupyter_mlx_gpt_oss.handlers.responses import (
     ResponseHandler,
     ResponsesHandler,
 )
+from jupyter_mlx_gpt_oss.handlers.status_page import StatusPageHandler
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
@@ -48,4 +49,5 @@ def routes(door: Door, *, at_root: bool = False) -> list[Route]:
         for prefix in prefixes
         for path, handler in _HANDLERS
     ]
+    mounted.append((r"/gpt-oss/?", StatusPageHandler, {"door": door, "route": "status"}))
     return [*mounted, (r"/gpt-oss(?:/.*)?", NotFoundHandler, {"door": door, "route": "other"})]
