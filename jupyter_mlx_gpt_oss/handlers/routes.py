@@ -11,6 +11,7 @@ from jupyter_mlx_gpt_oss.handlers.completions import CompletionsHandler
 from jupyter_mlx_gpt_oss.handlers.health import HealthHandler
 from jupyter_mlx_gpt_oss.handlers.models import LoadHandler, ModelHandler, ModelsHandler, UnloadHandler
 from jupyter_mlx_gpt_oss.handlers.not_found import NotFoundHandler
+from jupyter_mlx_gpt_oss.handlers.openapi import OpenapiHandler
 from jupyter_mlx_gpt_oss.handlers.responses import (
     CancelHandler,
     InputItemsHandler,
@@ -18,17 +19,21 @@ from jupyter_mlx_gpt_oss.handlers.responses import (
     ResponsesHandler,
 )
 from jupyter_mlx_gpt_oss.handlers.status_page import StatusPageHandler
+from jupyter_mlx_gpt_oss.handlers.tokenize import DetokenizeHandler, TokenizeHandler
 
 Route = tuple[str, type[RequestHandler], dict[str, Any]]
 
 _HANDLERS: tuple[tuple[str, type[RequestHandler]], ...] = (
     (r"health", HealthHandler),
+    (r"openapi\.json", OpenapiHandler),
     (r"v1/models", ModelsHandler),
     (r"v1/models/(.+?)", ModelHandler),
     (r"v1/load", LoadHandler),
     (r"v1/unload", UnloadHandler),
     (r"v1/chat/completions", ChatCompletionsHandler),
     (r"v1/completions", CompletionsHandler),
+    (r"v1/tokenize", TokenizeHandler),
+    (r"v1/detokenize", DetokenizeHandler),
     (r"v1/responses", ResponsesHandler),
     (r"v1/responses/([^/]+?)", ResponseHandler),
     (r"v1/responses/([^/]+?)/input_items", InputItemsHandler),

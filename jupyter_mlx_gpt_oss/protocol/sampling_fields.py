@@ -54,7 +54,7 @@ class SamplingFields(StrictFields):
         Annotated[
             list[Annotated[str, Field(min_length=1)]],
             Field(max_length=MAX_STOP_STRINGS),
-            BeforeValidator(_listed),
+            BeforeValidator(_listed, json_schema_input_type=str | list[str]),
         ]
         | None
     ) = None
