@@ -24,6 +24,12 @@ class GptOssEngine(Configurable):
     max_waiting_requests = Integer(
         64, min=0, help="Requests that may wait for a place; one more is answered with 429."
     ).tag(config=True)
+    max_requests_per_user = Integer(
+        None,
+        allow_none=True,
+        min=1,
+        help="Requests of one user that may run and wait together; one more is answered with 429. None: as many as all may.",
+    ).tag(config=True)
     max_prefill_tokens = Integer(
         2048, min=1, help="Prompt tokens computed in one step, at the most; a slow machine computes fewer."
     ).tag(config=True)

@@ -15,6 +15,8 @@ class EngineConfig:
     """Requests that decode together."""
     max_waiting_requests: int = 64
     """Requests that may wait; one more is refused with QueueFullError."""
+    max_requests_per_user: int | None = None
+    """Of these, running and waiting, one caller's; one more is refused with QueueFullError. None: all of them."""
     max_prefill_tokens: int = 2048
     """Prompt tokens computed in one step, at the most."""
     max_token_gap_seconds: float = 0.25

@@ -102,7 +102,7 @@ class EngineProcess:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer. See `Engine.generate`."""
-        self._check_queue()
+        self._check_queue(request.caller)
         if self._status.model is not None:
             self._check_prompt(request, self._status.model)
         stream = self._open(request)
@@ -228,11 +228,14 @@ class EngineProcess:
 
     # -- requests -------------------------------------------------------------------------------------------------
 
-    def _check_queue(self) -> None:
+    def _check_queue(self, caller: str) -> None:
         limit = self._config.max_running_requests + self._config.max_waiting_requests
-        if len(self._streams) >= limit:
+        own_limit = self._config.max_requests_per_user or limit
+        num_own = sum(stream.request.caller == caller for stream in self._streams.values())
+        if len(self._streams) >= limit or num_own >= own_limit:
             raise QueueFullError(
-                f"{len(self._streams)} requests are running or waiting, and no more than {limit} may. Try again soon.",
+                f"{len(self._streams)} requests are running or waiting, {num_own} of them yours; no more than {limit} may, "
+                f"and {own_limit} of one user. Try again soon.",
                 retry_after_seconds=math.ceil(min(self._request_seconds, _MAX_RETRY_SECONDS)),
             )
 
