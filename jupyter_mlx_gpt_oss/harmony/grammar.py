@@ -137,7 +137,8 @@ def _strict_schema(parameters: Any, param: str) -> Mapping[str, Any]:
     if parameters is None:
         return {**_ANY_OBJECT, "additionalProperties": False}
     schema = require_object(parameters, param)
-    if schema.get("type", "object") != "object":
+    kind = schema.get("type", "object")
+    if "object" not in (kind if isinstance(kind, list) else [kind]):
         raise InvalidRequestError(f"{param}.type must be object.", param=f"{param}.type")
     return {**schema, **_ANY_OBJECT}
 

@@ -8,6 +8,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import unquote
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, require_list, require_object
@@ -18,6 +19,7 @@ _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")
 _LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 _UNION_KEYS = ("anyOf", "oneOf")
+_SHAPES = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "items", "oneOf", "properties", "type"})
 _PLAIN_TYPES = {
     "string": "string",
     "number": "number",
@@ -39,7 +41,7 @@ def schema_to_type(schema: Mapping[str, Any], param: str) -> str | None:
     """
     require_json(schema, param)
     if not any(schema.get(key) for key in ("properties", "$ref", "allOf", *_UNION_KEYS)):
-        has_shape = isinstance(schema.get("additionalProperties"), Mapping)
+        has_shape = bool(schema.get("patternProperties") or schema.get("additionalProperties"))
         if not has_shape and schema.get("type", "object") == "object":
             return None
     description = one_line(optional_text(schema, "description", param))
@@ -85,13 +87,24 @@ class _SchemaWriter:
             yield _literal(schema["const"])
         elif schema.get("enum"):
             yield from map(_literal, require_list(schema["enum"], self._param))
-        elif union := schema.get("anyOf") or schema.get("oneOf"):
-            for variant in require_list(union, self._param):
+        elif union := self._union(schema):
+            for variant in union:
                 yield from self._alternatives(variant, indent)
         elif schema.get("allOf"):
             yield from self._alternatives(self._merged(schema), indent)
         else:
             yield from self._typed(schema, indent)
+
+    def _union(self, schema: Mapping[str, Any]) -> Sequence[Any]:
+        """Return the members of `anyOf` or `oneOf`, each with the properties beside them; none if they have no shape."""
+        key = next((key for key in _UNION_KEYS if schema.get(key)), None)
+        variants = require_list(schema[key], self._param) if key else ()
+        if not schema.get("properties"):
+            return variants
+        if not any(isinstance(variant, Mapping) and _SHAPES & variant.keys() for variant in variants):
+            return ()
+        beside = {name: value for name, value in schema.items() if name != key}
+        return [self._merged({**beside, "allOf": [variant]}) for variant in variants]
 
     def _typed(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
         kind = schema.get("type", "object" if "properties" in schema else None)
@@ -117,7 +130,7 @@ class _SchemaWriter:
             raise InvalidRequestError(f"{self._param}: $ref must point into the schema.", param=self._param)
         target: Any = self._root
         for step in ref.removeprefix("#").split("/")[1:]:
-            key = step.replace("~1", "/").replace("~0", "~")  # RFC 6901 section 4
+            key = unquote(step).replace("~1", "/").replace("~0", "~")  # RFC 6901, sections 4 and 6
             if not isinstance(target, Mapping) or key not in target:
                 raise InvalidRequestError(f"{self._param}: a $ref points to nothing.", param=self._param)
             target = target[key]
@@ -137,20 +150,32 @@ class _SchemaWriter:
         return merged
 
     def _array(self, schema: Mapping[str, Any], indent: str) -> str:
+        if isinstance(schema.get("items"), list | tuple) or "prefixItems" in schema:
+            return self._tuple(schema, indent)
         if "items" not in schema:
             return "Array<any>"
         items = self._alternatives(schema["items"], indent)
         return f"{items[0]}[]" if len(items) == 1 else f"({' | '.join(items)})[]"
+
+    def _tuple(self, schema: Mapping[str, Any], indent: str) -> str:
+        """Return the type of `prefixItems`, or of a list of `items`, as drafts of JSON Schema before 2020 had it."""
+        first, rest = ("prefixItems", "items") if "prefixItems" in schema else ("items", "additionalItems")
+        members = [self.type_of(item, indent) for item in require_list(schema[first], self._param)]
+        if isinstance(schema.get(rest), Mapping):
+            members.append(f"...{self._array({'items': schema[rest]}, indent)}")
+        return f"[{', '.join(members)}]"
 
     def _object(self, schema: Mapping[str, Any], indent: str) -> str:
         required = self._required(schema)
         lines = ["{"]
         for key, value in self._properties(schema).items():
             lines += self._property(key, value, indent, is_required=key in required)
-        if isinstance(schema.get("additionalProperties"), Mapping):
-            lines.append(
-                f"{indent}[key: string]: {self.type_of(schema['additionalProperties'], indent + _INDENT)},"
+        others = self._others(schema)
+        if others:
+            types = dict.fromkeys(
+                kind for other in others for kind in self._alternatives(other, indent + _INDENT)
             )
+            lines.append(f"{indent}[key: string]: {' | '.join(types)},")
         return "\n".join([*lines, f"{indent}}}"])
 
     def _property(self, key: str, schema: Any, indent: str, *, is_required: bool) -> Iterator[str]:
@@ -173,6 +198,17 @@ class _SchemaWriter:
         if isinstance(examples, list) and examples:
             yield " Examples:"
             yield from (f" - {_literal(example)}" for example in examples)
+
+    def _others(self, schema: Mapping[str, Any]) -> list[Any]:
+        """Return the schemas of keys that are not named; that any key may stand beside named ones goes without saying."""
+        patterns = require_object(schema.get("patternProperties") or {}, self._param)
+        others = list(patterns.values())
+        additional = schema.get("additionalProperties")
+        if isinstance(additional, Mapping) or (
+            additional is True and not (others or schema.get("properties"))
+        ):
+            others.append(additional)
+        return others
 
     def _required(self, schema: Mapping[str, Any]) -> Sequence[Any]:
         return require_list(schema.get("required") or [], self._param)

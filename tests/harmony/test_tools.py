@@ -84,13 +84,33 @@ _NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$re
             "{\n    [key: string]: number,\n    }",
         ),
         ({"allOf": [with_properties(a={}), with_properties(b={})]}, "{\n    a?: any,\n    b?: any,\n    }"),
+        ({"type": ["object", "null"], "properties": {"y": {"type": "string"}}}, "{\n    y?: string,\n    } | null"),
+        ({"type": ["array", "null"], "items": {"type": "string"}}, "string[] | null"),
+        ({"type": ["string", "null"], "enum": ["a", None]}, '"a" | null'),
+        ({"const": None}, "null"),
+        ({"anyOf": [{"const": "a", "description": "The\nfirst"}, {"const": "b"}]}, '"a" | "b"'),
+        ({"$ref": "#/$defs/unit", "description": None}, '"c" | "f"'),
+        ({"$ref": "#/$defs/the%20unit"}, "number"),
+        ({"type": "array", "prefixItems": [{"type": "string"}, {"enum": [1, 2]}]}, "[string, 1 | 2]"),
+        ({"type": "array", "items": [{"type": "string"}, True]}, "[string, any]"),
+        (
+            {"type": "array", "prefixItems": [{"type": "string"}], "items": {"type": "boolean"}},
+            "[string, ...boolean[]]",
+        ),
+        ({"patternProperties": {"^a": {"type": "string"}, "^b": {"type": "number"}}, "type": "object"},
+         "{\n    [key: string]: string | number,\n    }"),
+        (with_properties(a={"type": "string"}) | {"anyOf": [{"required": ["a"]}, {"minProperties": 1}]},
+         "{\n    a?: string,\n    }"),
+        (with_properties(a={"type": "string"}) | {"oneOf": [with_properties(b={}), with_properties(c={})]},
+         "{\n    a?: string,\n    b?: any,\n    } | {\n    a?: string,\n    c?: any,\n    }"),
         ({"type": "made up"}, "any"),
         ({}, "any"),
         (True, "any"),
     ],
-)
+)  # fmt: skip
 def test_what_openai_harmony_gets_wrong_is_written_as_a_type(schema: Any, expected: str) -> None:
-    parameters = with_properties(x=schema) | {"$defs": {"unit": {"enum": ["c", "f"]}}}
+    definitions = {"unit": {"enum": ["c", "f"]}, "the unit": {"type": "integer"}}
+    parameters = with_properties(x=schema) | {"$defs": definitions}
     assert declaration(parameters) == f"type f = (_: {{\nx?: {expected},\n}}) => any;"
 
 
@@ -112,6 +132,28 @@ def test_a_key_that_is_no_identifier_is_quoted() -> None:
 @pytest.mark.parametrize("parameters", [None, {}, {"type": "object"}, {"type": "object", "properties": {}}])
 def test_a_function_without_parameters_takes_none(parameters: Any) -> None:
     assert declaration(parameters) == "type f = () => any;"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"type": "object", "additionalProperties": True}, "[key: string]: any"),
+        ({"type": "object", "additionalProperties": {"type": "string"}}, "[key: string]: string"),
+        ({"type": "object", "patternProperties": {"^a": {"type": "string"}}}, "[key: string]: string"),
+        ({"type": ["object"], "properties": {"x": {"type": "string"}}}, "x?: string"),
+        (with_properties(x={"type": "string"}) | {"additionalProperties": True}, "x?: string"),
+    ],
+)
+def test_a_function_says_which_keys_it_takes(parameters: Any, expected: str) -> None:
+    assert declaration(parameters) == f"type f = (_: {{\n{expected},\n}}) => any;"
+
+
+def test_descriptions_may_be_null_or_have_many_lines() -> None:
+    parameters = with_properties(x={"type": "string", "description": None, "title": None, "default": None})
+    tool = function("f", parameters | {"description": None}, "One.\n\nTwo.")
+    assert read_tools([tool])[0].declaration() == (
+        "// One.\n// \n// Two.\ntype f = (_: {\nx?: string, // default: null\n}) => any;"
+    )
 
 
 def nested(levels: int) -> dict[str, Any]:
