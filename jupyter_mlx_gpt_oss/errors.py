@@ -14,6 +14,7 @@ GptOssError
     CapacityError                     try again later; sets Retry-After
         QueueFullError           429  rate_limit_exceeded
         ModelLoadingError        503  model_loading
+        IdentityUnavailableError 503  identity_unavailable
     EngineError                       ours to fix
         ModelLoadError           500  model_load_failed; model, reason, remedy
         OutOfMemoryError         500  out_of_memory
@@ -157,6 +158,12 @@ class ModelLoadingError(CapacityError):
     """The model is not ready yet."""
 
     code = "model_loading"
+
+
+class IdentityUnavailableError(CapacityError):
+    """The Hub, which knows who the caller is, does not answer."""
+
+    code = "identity_unavailable"
 
 
 class EngineError(GptOssError):
