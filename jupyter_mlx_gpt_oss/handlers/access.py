@@ -108,6 +108,17 @@ class AccessHandler(APIHandler):
         super().check_xsrf_cookie()
 
     @override
+    def check_origin(self, origin_to_satisfy_tornado: str = "") -> bool:
+        """Refuse a page of another origin in words about origins; Jupyter would say that there is no such route."""
+        if super().check_origin(origin_to_satisfy_tornado):
+            return True
+        if hasattr(self, "_jupyter_current_user"):
+            self._refuse_stranger()
+        raise PermissionDeniedError(
+            "Pages of another origin may not ask here; ServerApp.allow_origin names those that may."
+        )
+
+    @override
     def get_login_url(self) -> str:
         """Refuse a stranger: a program has no use for a page to log in."""
         self._refuse_stranger()
@@ -124,9 +135,9 @@ class AccessHandler(APIHandler):
         self.finish()
 
     def _refuse_stranger(self) -> None:
-        # A server without authentication knows everybody, a wrong key too; then the key decides.
-        is_wrong_key = self._presented_key is not None and not self.identity_provider.auth_enabled
-        if self._key_identity is not None or (self.current_user is not None and not is_wrong_key):
+        # A cookie, or a server without authentication, would let a wrong key in; what was presented decides.
+        is_wrong_key = self._presented_key is not None and not self.token_authenticated
+        if self.current_user is not None and not is_wrong_key:
             return
         if self._presented_key is None:
             message = "No API key was sent; send `Authorization: Bearer KEY` with GPT-OSS's key or the server's token."

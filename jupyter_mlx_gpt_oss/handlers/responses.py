@@ -1,5 +1,6 @@
 """`v1/responses`: a response as a stream or whole, and what is done with one that is kept."""
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Literal
@@ -28,7 +29,7 @@ class ResponsesHandler(EventStreamHandler):
     async def post(self) -> None:
         """Stream the events if the request says so, else send the response whole."""
         responses = await self.door.service.responses(self.owner)
-        request = responses.read(self.read_body())
+        request = await asyncio.to_thread(responses.read, self.read_body())
         if request.stream:
             await self.run(self.write_events(self._noted(responses.stream(request))))
         else:

@@ -13,7 +13,7 @@ from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 
 MAX_DEPTH = 128
 """Arrays and objects within each other; a JSON schema written by hand stays far below."""
-MAX_VALUES = 1_000_000
+MAX_VALUES = 300_000
 """Commas and brackets, in texts too. Many small values cost far more than a long text: 16 MiB of `[]` take seconds."""
 
 

@@ -1,5 +1,6 @@
 """The scoped key's file."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,21 @@ def test_an_empty_file_gets_a_key(tmp_path: Path) -> None:
     path = tmp_path / "api_key"
     path.write_text("\n")
     assert load_or_create_key(path) == path.read_text().strip() != ""
+
+
+def test_servers_that_start_at_once_agree_on_one_key(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "api_key"
+    with ThreadPoolExecutor(8) as pool:
+        keys = set(pool.map(load_or_create_key, [path] * 32))
+    assert keys == {path.read_text().strip()}
+
+
+def test_a_key_that_others_can_read_is_closed_again(tmp_path: Path) -> None:
+    path = tmp_path / "api_key"
+    key = load_or_create_key(path)
+    path.chmod(0o644)
+    assert load_or_create_key(path) == key
+    assert path.stat().st_mode & 0o777 == 0o600
 
 
 def test_a_place_that_cannot_hold_a_key_is_told(tmp_path: Path) -> None:

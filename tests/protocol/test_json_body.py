@@ -3,7 +3,7 @@
 import pytest
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
-from jupyter_mlx_gpt_oss.protocol.json_body import MAX_DEPTH, field_path, parse_json_object
+from jupyter_mlx_gpt_oss.protocol.json_body import MAX_DEPTH, MAX_VALUES, field_path, parse_json_object
 
 
 def test_an_object_is_read() -> None:
@@ -28,6 +28,8 @@ def test_an_object_is_read() -> None:
         (b'{"a": ' + b"1" * 5000 + b"}", None, "too many digits"),
         (b'{"a": ' + b"[" * MAX_DEPTH + b"]" * MAX_DEPTH + b"}", "a", "nested deeper"),
         (b'{"a": ' + b"[" * 100_000 + b"]" * 100_000 + b"}", None, "nested deeper"),
+        (b'{"a": [' + b"1," * MAX_VALUES + b"1]}", None, "more than 300,000 commas"),
+        (b"{" + b"".join(b'"%d":0,' % key for key in range(100_000)) + b'"99999":1}', "99999", "twice"),
     ],
 )
 def test_a_bad_body_is_refused_in_words(body: bytes, param: str | None, words: str) -> None:
