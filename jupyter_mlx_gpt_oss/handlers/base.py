@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from secrets import token_hex
@@ -24,6 +24,7 @@ from jupyter_mlx_gpt_oss.errors import (
 from jupyter_mlx_gpt_oss.handlers.access import AccessHandler
 from jupyter_mlx_gpt_oss.handlers.error_translation import error_of, log_of
 from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
+from jupyter_mlx_gpt_oss.handlers.recent_requests import RecentRequests
 from jupyter_mlx_gpt_oss.protocol.error_body import error_body
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.service import Service
@@ -42,6 +43,7 @@ class Door:
     config: ServingConfig
     api_key: str
     """The scoped key."""
+    recent_requests: RecentRequests = field(default_factory=RecentRequests)
 
 
 @web.stream_request_body
@@ -145,6 +147,7 @@ class ApiHandler(AccessHandler):
         if self.request.method != "OPTIONS":
             outcome = "client_gone" if self._is_client_gone else self._outcome
             self.door.service.metrics.count_request(self.route, outcome)
+            self._remember(outcome)
         if self._task is not None:
             self.door.open_requests.answered()
 
@@ -220,6 +223,15 @@ class ApiHandler(AccessHandler):
         finally:
             self._is_lingering = False
             self.finish()
+
+    def _remember(self, outcome: str) -> None:
+        if self._track_activity:  # a page or a monitor that asks again and again would push all else out
+            self.door.recent_requests.add(
+                method=str(self.request.method),
+                route=self.route,
+                outcome=outcome,
+                seconds=self.request.request_time(),
+            )
 
     def _serves(self, name: str) -> bool:
         return getattr(type(self), name) is not getattr(web.RequestHandler, name)
