@@ -28,6 +28,7 @@ Includable = Literal[
 Summary = Literal["auto", "concise", "detailed"]
 
 ACCEPTED_FIELDS = frozenset({
+    "client_metadata",  # Codex's
     "max_tool_calls",  # of tools that OpenAI's server calls by itself
     "prompt_cache_key",
     "prompt_cache_options",

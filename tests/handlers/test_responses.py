@@ -366,6 +366,21 @@ async def test_tools_of_other_kinds_are_left_out(
     assert "web_search" in caplog.text
 
 
+async def test_what_codex_sends_is_served(http: HttpClient, engine: ScriptedEngine) -> None:
+    engine.enqueue(ANSWER)
+    events = await events_of(
+        http,
+        input=[{"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Hi"}]}],
+        tools=[LOOK, {"type": "namespace", "name": "agents", "description": "", "tools": [LOOK]}],
+        reasoning={"summary": "auto"},
+        store=False,
+        include=["reasoning.encrypted_content"],
+        prompt_cache_key="a",
+        client_metadata={"session_id": "b"},
+    )
+    assert events[-1]["type"] == "response.completed"
+
+
 async def test_what_does_not_fit_is_left_out_only_where_asked_for(
     http: HttpClient, engine: ScriptedEngine
 ) -> None:
