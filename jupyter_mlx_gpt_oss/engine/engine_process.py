@@ -7,8 +7,6 @@ is replaced by a new one, in which every open request goes on where it was.
 
 import asyncio
 import logging
-import math
-import secrets
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
@@ -29,6 +27,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Start,
     StepDone,
 )
+from jupyter_mlx_gpt_oss.engine.open_requests import OpenRequests, check_prompt
 from jupyter_mlx_gpt_oss.engine.request import (
     FinishReason,
     GenerationRequest,
@@ -39,7 +38,6 @@ from jupyter_mlx_gpt_oss.engine.stream import Stream
 from jupyter_mlx_gpt_oss.engine.throughput import Throughput
 from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
 from jupyter_mlx_gpt_oss.errors import (
-    ContextLengthError,
     EngineDeadError,
     EngineError,
     GenerationError,
@@ -47,14 +45,12 @@ from jupyter_mlx_gpt_oss.errors import (
     InvalidRequestError,
     ModelLoadError,
     OutOfMemoryError,
-    QueueFullError,
     RequestError,
 )
 
 _log = logging.getLogger(__name__)
 _LOADING_PATIENCE = 10  # times the stall timeout: a slow disk reports less often than a step
 _MAX_BACKOFF_SECONDS = 30.0
-_MAX_RETRY_SECONDS = 120.0
 _ERRORS: dict[str, type[EngineError]] = {
     error.code: error for error in (ModelLoadError, OutOfMemoryError, GenerationError)
 }
@@ -69,21 +65,19 @@ class EngineProcess:
         self._reader: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
         self._loaded: asyncio.Future[ModelInfo] | None = None
-        self._streams: dict[str, Stream] = {}
+        self._requests = OpenRequests(config, time.monotonic)
         self._throughput = Throughput(time.monotonic)
         self._status = EngineStatus(state=EngineState.UNLOADED)
         self._change = asyncio.Lock()
         self._idle_timer: asyncio.TimerHandle | None = None
-        self._request_seconds = 1.0
         self._num_restarts = 0
         self._num_crashes_in_a_row = 0
 
     def status(self) -> EngineStatus:
         """Return a snapshot."""
-        waiting = sum(not stream.is_sent for stream in self._streams.values())
         return replace(
             self._status,
-            num_waiting=self._status.num_waiting + waiting,
+            num_waiting=self._status.num_waiting + self._requests.num_unsent,
             num_restarts=self._num_restarts,
             tokens_per_second=self._throughput.tokens_per_second(),
         )
@@ -102,10 +96,11 @@ class EngineProcess:
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer. See `Engine.generate`."""
-        self._check_queue(request.caller)
         if self._status.model is not None:
-            self._check_prompt(request, self._status.model)
-        stream = self._open(request)
+            check_prompt(request, self._status.model)
+        stream = self._requests.open(request)
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
         try:
             loaded = await self._start()
             if loaded.done() and not loaded.exception():
@@ -120,12 +115,12 @@ class EngineProcess:
 
     def abort(self, request_id: str) -> None:
         """Stop a request; its iterator ends with FinishReason.ABORT. Unknown ids are ignored."""
-        self._tell(request_id, TokenOutput(token_ids=(), finish_reason=FinishReason.ABORT))
+        self._requests.tell(request_id, TokenOutput(token_ids=(), finish_reason=FinishReason.ABORT))
 
     def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
         """Read a prompt ahead while there is nothing else to do. See `Engine.precompute`."""
         model = self._status.model
-        if model is not None and not self._streams and len(prompt_token_ids) < model.context_length:
+        if model is not None and not self._requests and len(prompt_token_ids) < model.context_length:
             self._post(Precompute(prompt_token_ids))
 
     async def unload(self) -> None:
@@ -169,7 +164,7 @@ class EngineProcess:
         """Return after how much silence the worker counts as stuck; None while it has nothing to do."""
         if self._status.state is EngineState.LOADING:
             return _LOADING_PATIENCE * self._config.stall_timeout_seconds
-        return self._config.stall_timeout_seconds if self._streams else None
+        return self._config.stall_timeout_seconds if self._requests else None
 
     def _lose(self, code: int) -> None:
         """Go on after a process that ended by itself: resume what can be resumed in a new one."""
@@ -183,12 +178,9 @@ class EngineProcess:
                 )
             )
             return
-        given_up = [stream for stream in self._streams.values() if not stream.resume()]
-        for stream in given_up:
-            stream.tell(dead)
         self._worker = self._reader = None
         self._status = EngineStatus(state=EngineState.UNLOADED)
-        if len(self._streams) > len(given_up):
+        if self._requests.resume(dead):
             self._restarting = asyncio.create_task(self._restart(), name="gpt-oss engine restart")
 
     async def _restart(self) -> None:
@@ -196,7 +188,7 @@ class EngineProcess:
         self._num_restarts += 1
         self._num_crashes_in_a_row += 1
         await asyncio.sleep(delay)
-        if not self._streams:
+        if not self._requests:
             return  # nobody waits any more
         try:
             await self._start()
@@ -223,36 +215,15 @@ class EngineProcess:
         self._status = EngineStatus(state=state, error=str(error) if is_failure else None)
         if self._loaded is not None and not self._loaded.done():
             self._loaded.set_exception(error)
-        for stream in self._streams.values():
-            stream.tell(error)
+        self._requests.tell_all(error)
 
     # -- requests -------------------------------------------------------------------------------------------------
-
-    def _check_queue(self, caller: str) -> None:
-        limit = self._config.max_running_requests + self._config.max_waiting_requests
-        own_limit = self._config.max_requests_per_user or limit
-        num_own = sum(stream.request.caller == caller for stream in self._streams.values())
-        if len(self._streams) >= limit or num_own >= own_limit:
-            raise QueueFullError(
-                f"{len(self._streams)} requests are running or waiting, {num_own} of them yours; no more than {limit} may, "
-                f"and {own_limit} of one user. Try again soon.",
-                retry_after_seconds=math.ceil(min(self._request_seconds, _MAX_RETRY_SECONDS)),
-            )
-
-    def _open(self, request: GenerationRequest) -> Stream:
-        if request.sampling.seed is None:  # drawn here, so that a new process goes on with the same answer
-            sampling = replace(request.sampling, seed=secrets.randbits(63))
-            request = replace(request, sampling=sampling)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
-        stream = self._streams[request.request_id] = Stream(request, time.monotonic())
-        return stream
 
     def _send(self, stream: Stream) -> None:
         if self._worker is None or self._status.model is None:
             return  # the process has ended meanwhile, and the stream was told so or is sent to the next one
         try:
-            self._check_prompt(stream.request, self._status.model)
+            check_prompt(stream.request, self._status.model)
         except RequestError as error:
             stream.tell(error)
             return
@@ -263,36 +234,19 @@ class EngineProcess:
         if self._worker is not None:
             self._worker.send(command)
 
-    def _tell(self, request_id: str, news: Progress | TokenOutput | GptOssError) -> None:
-        if stream := self._streams.get(request_id):  # a request aborted meanwhile has no stream any more
-            stream.tell(news)
-
     def _close(self, stream: Stream) -> None:
         """Forget a request, and have the worker forget it; called from every exit of `generate`."""
-        del self._streams[stream.request.request_id]
-        seconds = time.monotonic() - stream.start_seconds
-        self._request_seconds += (seconds - self._request_seconds) / 8
+        self._requests.close(stream)
         if stream.is_sent:
             self._post(Abort(stream.request.request_id))
-        if not self._streams and self._config.idle_unload_seconds:
+        if not self._requests and self._config.idle_unload_seconds:
             loop = asyncio.get_running_loop()
             self._idle_timer = loop.call_later(self._config.idle_unload_seconds, self._unload_idle)
 
     def _unload_idle(self) -> None:
-        if not self._streams:
+        if not self._requests:
             _log.info("the model is unloaded: no request for %.0f s", self._config.idle_unload_seconds)
             self._restarting = asyncio.create_task(self.unload(), name="gpt-oss idle unload")
-
-    @staticmethod
-    def _check_prompt(request: GenerationRequest, model: ModelInfo) -> None:
-        if len(request.prompt_token_ids) >= model.context_length:
-            raise ContextLengthError(len(request.prompt_token_ids), model.context_length)
-        # An id without a row in the embedding table is memory that is not ours: MLX does not check.
-        if not all(0 <= token_id < model.vocabulary_size for token_id in request.prompt_token_ids):
-            raise InvalidRequestError(
-                f"The prompt holds a token id outside 0 to {model.vocabulary_size - 1}, the model's vocabulary.",
-                param="prompt",
-            )
 
     # -- reports --------------------------------------------------------------------------------------------------
 
@@ -300,14 +254,13 @@ class EngineProcess:
         match report:
             case LoadProgress(progress=progress):
                 self._status = replace(self._status, progress=progress)
-                for stream in self._streams.values():
-                    stream.tell(progress)
+                self._requests.tell_all(progress)
             case Loaded(model=model):
                 self._take_loaded(model)
             case LoadFailed(code=code, message=message):
                 self._forget(_ERRORS.get(code, ModelLoadError)(message))
             case RequestFailed(request_id=request_id):
-                self._tell(request_id, _failure(report))
+                self._requests.tell(request_id, _failure(report))
             case StepDone():
                 self._take_step(report)
 
@@ -321,7 +274,7 @@ class EngineProcess:
         )
         self._status = EngineStatus(state=EngineState.READY, model=model, memory_bytes=model.weight_bytes)
         self._loaded.set_result(model)
-        for stream in self._streams.values():
+        for stream in self._requests:
             self._send(stream)
 
     def _take_step(self, report: StepDone) -> None:
@@ -336,7 +289,7 @@ class EngineProcess:
         )
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
-            self._tell(output.request_id, _news(output))
+            self._requests.tell(output.request_id, _news(output))
 
 
 def _failure(report: RequestFailed) -> GptOssError:
