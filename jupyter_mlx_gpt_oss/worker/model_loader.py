@@ -3,6 +3,7 @@
 Runs on the worker's main thread, as every step later does.
 """
 
+import os
 import shutil
 import threading
 from collections.abc import Callable
@@ -98,8 +99,8 @@ def prepare_device() -> None:
 def _resolve(name: str, report: Report) -> Path:
     if name == DEMO:
         return cached_checkpoint()
-    directory = Path(name).expanduser()
-    if directory.is_dir():
+    directory = Path(os.path.expanduser(name))  # noqa: PTH111  Path's own raises where there is no such user
+    if os.path.isdir(directory):  # noqa: PTH112  Path's own raises where a name is too long for a file's
         return directory
     if directory.is_absolute() or name.startswith((".", "~")):
         raise ModelLoadError(f"There is no directory {directory.name!r} at the path given as the model.")

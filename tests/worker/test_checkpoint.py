@@ -79,12 +79,15 @@ def test_a_model_larger_than_the_memory_is_refused_with_both_numbers(
         model_loader.load(str(copy), None, _nothing)
 
 
-@pytest.mark.parametrize("name", ["/no/such/directory", "./no-such-directory"])
+@pytest.mark.parametrize(
+    "name", ["/no/such/directory", "./no-such-directory", "~nobody-of-this-name", "/" + "x" * 300, "/a\x00b"]
+)
 def test_a_directory_that_is_not_there_is_refused(name: str) -> None:
     with pytest.raises(ModelLoadError, match="no directory"):
         model_loader.load(name, None, _nothing)
 
 
-def test_a_name_that_is_nothing_is_refused() -> None:
+@pytest.mark.parametrize("name", ["not a/valid/id", "x" * 4096, "a\x00b", "<|end|>"])
+def test_a_name_that_is_nothing_is_refused(name: str) -> None:
     with pytest.raises(ModelLoadError, match="neither `demo`"):
-        model_loader.load("not a/valid/id", None, _nothing)
+        model_loader.load(name, None, _nothing)
