@@ -24,6 +24,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from jupyter_mlx_gpt_oss.vocabulary import token_bytes
 from tests.support.hostile_requests import HostileRequest, good_requests, hostile_requests
 from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
 from tests.support.recording_engine import RECORD
@@ -51,7 +52,7 @@ class Tally:
 
     statuses: Counter[int] = field(default_factory=Counter)
     num_prompts: int = 0
-    """Prompts that reached the engine."""
+    """Prompts that reached the engine, or were asked for as tokens."""
     num_twins: int = 0
     """Requests that spell control tokens, were answered, and made the same prompts as their twins in number and shape."""
     num_control_tokens: int = 0
@@ -99,8 +100,8 @@ class Attacker:
 
     def _send_good(self) -> None:
         for request in good_requests():
-            response, prompts = self._send(request)
-            if response.status_code != httpx.codes.OK or not (prompts or request.path.endswith("load")):
+            response, _ = self._send(request)
+            if response.status_code != httpx.codes.OK:
                 self.tally.faults.append(
                     f"good request {request.what}: {response.status_code} {response.text[:300]}"
                 )
@@ -125,7 +126,12 @@ class Attacker:
             response = self._client.request(request.method, request.path, content=request.body)
         except httpx.TransportError as error:
             response = httpx.Response(_NO_ANSWER, text=repr(error))
-        return response, [json.loads(line) for line in self._record]
+        prompts = [json.loads(line) for line in self._record]
+        if request.path.endswith("v1/tokenize") and response.is_success:
+            prompts.append(
+                [token_id for token_id in response.json()["tokens"] if not token_bytes()[token_id]]
+            )
+        return response, prompts
 
 
 def _fault(request: HostileRequest, response: httpx.Response) -> str | None:

@@ -95,7 +95,7 @@ class DetokenizeRequest(StrictFields):
         Raises:
             InvalidRequestError: not a JSON object, a field that is unknown or missing, or no token id; it is named.
         """
-        return validate_fields(cls, parse_json_object(body))
+        return validate_fields(cls, without_lone_surrogates(parse_json_object(body)))
 
 
 class Text(WireModel):

@@ -14,6 +14,7 @@ from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
 from jupyter_mlx_gpt_oss.harmony.messages import AssistantMessage, ToolCall
 from jupyter_mlx_gpt_oss.protocol.chat_answers import Message
 from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
+from jupyter_mlx_gpt_oss.serving.legacy_names import legacy_names
 from jupyter_mlx_gpt_oss.serving.turn_memory import TurnMemory
 
 
@@ -33,18 +34,20 @@ class ChatPrompts:
 
     def prompt(self, request: ChatCompletionRequest) -> Prompt:
         """Render a request's prompt; raises what `render_prompt` raises."""
-        return self._render(request, request.messages)
+        with legacy_names(request):
+            return self._render(request, request.messages)
 
     @staticmethod
     def grammar(request: ChatCompletionRequest, prompt: Prompt) -> str | None:
         """Return what the answer to a prompt must keep to; raises what `turn_grammar` raises."""
-        return turn_grammar(
-            request.offered_tools,
-            tool_choice=request.choice,
-            response_format=request.response_format,
-            opened=prompt.opened,
-            reasoning_effort=request.effort,
-        )
+        with legacy_names(request):
+            return turn_grammar(
+                request.offered_tools,
+                tool_choice=request.choice,
+                response_format=request.response_format,
+                opened=prompt.opened,
+                reasoning_effort=request.effort,
+            )
 
     def history(self, request: ChatCompletionRequest, answer: str) -> tuple[int, ...]:
         """Return the beginning of the prompt that the caller's next message will have.

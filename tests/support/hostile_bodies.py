@@ -229,5 +229,19 @@ BODIES: Mapping[str, tuple[str, Json]] = {
             "stream": True,
         },
     ),
+    "tokens of text": ("gpt-oss/v1/tokenize", {"model": "any", "prompt": "Once upon", "return_token_strs": True}),
+    "tokens of messages": (
+        "gpt-oss/v1/tokenize",
+        {
+            "model": "any",
+            "messages": _MESSAGES,
+            "functions": [_FUNCTION, _LOOSE],
+            "function_call": "auto",
+            "response_format": {"type": "json_object"},
+            "reasoning_effort": "high",
+            "add_generation_prompt": False,
+        },
+    ),
+    "text of tokens": ("gpt-oss/v1/detokenize", {"model": "any", "tokens": [13225, 200007, 1, 2, 3]}),
     "a model": ("gpt-oss/v1/load", {"model": "demo"}),
 }  # fmt: skip

@@ -142,6 +142,7 @@ def _in_path(random_: random.Random, name: str, path: str, body: Any) -> Hostile
             ("GET", f"v1/responses/{id_}/input_items?after={query}&limit={query}&order={query}"),
             ("GET", f"{id_}"),
             ("POST", f"v1/{id_}"),
+            ("POST", f"v1/unload?{query}"),
             ("DELETE", "v1/chat/completions"),
             ("PUT", "v1/responses"),
         )
