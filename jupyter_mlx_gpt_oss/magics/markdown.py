@@ -1,13 +1,12 @@
 r"""Turn the model's Markdown into HTML that is safe in a trusted notebook.
 
 SAFETY: the model's text is data. No HTML of its own passes, no image is loaded (an image becomes a link), no
-link runs a script, and a stray dollar is no math. JupyterLab sanitises nothing that a running cell displays,
+link runs a script, a formula is only a formula, and a stray dollar is no math. JupyterLab sanitises nothing that a running cell displays,
 so this file is the border. Math is `$…$`, `$$…$$`, and GPT-OSS's own `\(…\)` and `\[…\]`.
 """
 
 import re
 from html import escape, unescape
-from urllib.parse import urlsplit
 
 import mistune
 from mistune.block_parser import BlockParser
@@ -20,7 +19,7 @@ from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
 CODE_STYLE = (
     "background:rgba(128,128,128,.1);padding:8px;overflow:auto;white-space:pre;margin:8px 0;border-radius:3px"
 )
-SAFE_SCHEMES = frozenset({"http", "https", "mailto"})
+_SAFE_URL = re.compile(r"https?://|mailto:|#", re.IGNORECASE)
 
 _INLINE_MATH = (
     r"\\\((?P<paren_math>[\s\S]+?)\\\)"
@@ -29,6 +28,12 @@ _INLINE_MATH = (
     r"|\$(?P<dollar_math>(?![\s$])(?:[^$\\\n]|\\.)*?(?<!\s))\$(?!\d)"
 )
 _BLOCK_MATH = r"^ {0,3}(?:\$\$(?P<block_dollars_math>[^$]+?)\$\$|\\\[(?P<block_bracket_math>[\s\S]+?)\\\])[ \t]*(?:\n|$)"
+# What makes more than a formula of TeX in JupyterLab's MathJax: links, styles, ids, and definitions that outlive the cell.
+# (MathJax 3: its packages html, bbox, base, require, newcommand and mathtools, all of which JupyterLab loads.)
+_UNSAFE_TEX = re.compile(
+    r"\\(?:href|url|style|class|cssId|data|html[A-Za-z]*|bbox|mmlToken|require|includegraphics|[gex]?def|let"
+    r"|definecolor|new[A-Za-z]+|renew[A-Za-z]+|provide[A-Za-z]+|Declare[A-Za-z]+|mathtoolsset|usetagform)(?![A-Za-z])"
+)
 
 
 def markdown_to_html(text: str) -> str:
@@ -39,12 +44,12 @@ def markdown_to_html(text: str) -> str:
 
 
 def escape_text(text: str) -> str:
-    """Escape `text` for HTML, and keep MathJax from finding math between two of its dollars.
+    """Escape `text` for HTML, and keep MathJax from finding a formula, an environment or a reference in it.
 
-    MathJax looks for a pair of delimiters within one run of text; an element around each breaks the run
+    MathJax looks for what begins one within a run of text; an element around each dollar and backslash breaks the run
     (docs.mathjax.org, "TeX and LaTeX math delimiters").
     """
-    return escape(text).replace("$", "<span>$</span>").replace("\\(", "\\<span>(</span>")
+    return escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
 
 
 class _SafeRenderer(mistune.HTMLRenderer):
@@ -72,23 +77,25 @@ class _SafeRenderer(mistune.HTMLRenderer):
         return f'<pre style="{CODE_STYLE}">{coloured}</pre>\n'
 
     def inline_math(self, text: str) -> str:
-        return f'<span class="math">${escape(text)}$</span>'
+        return _formula("span", "$", text)
 
     def display_math(self, text: str) -> str:
-        return f'<span class="math">$${escape(text)}$$</span>'
+        return _formula("span", "$$", text)
 
     def block_math(self, text: str) -> str:
-        return f'<div class="math">$$\n{escape(text.strip())}\n$$</div>\n'
+        return _formula("div", "$$", f"\n{text.strip()}\n") + "\n"
+
+
+def _formula(tag: str, delimiter: str, text: str) -> str:
+    source = f"{delimiter}{escape(text)}{delimiter}"
+    if _UNSAFE_TEX.search(text):
+        return f"<{tag}><code>{source}</code></{tag}>"  # MathJax leaves code alone
+    return f'<{tag} class="math">{source}</{tag}>'
 
 
 def _is_safe_url(url: str) -> bool:
     # Browsers drop control characters and leading spaces before they read the scheme.
-    cleaned = re.sub(r"[\x00-\x20\x7f]", "", url)
-    try:
-        scheme = urlsplit(cleaned).scheme.lower()
-    except ValueError:
-        return False
-    return scheme in SAFE_SCHEMES or cleaned.startswith("#")
+    return bool(_SAFE_URL.match(re.sub(r"[\x00-\x20\x7f]", "", url)))
 
 
 def _parse_inline_math(_parser: InlineParser, match: re.Match[str], state: InlineState) -> int:

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.magics.highlight import NeutralStyle, highlight_code
 from jupyter_mlx_gpt_oss.magics.markdown import escape_text, markdown_to_html
+from tests.support.attacks import ATTACKS
 
 SAFE_TAGS = frozenset(
     [
@@ -44,50 +45,6 @@ SAFE_TAGS = frozenset(
 SAFE_ATTRIBUTES = frozenset(
     ["checked", "class", "disabled", "href", "rel", "start", "style", "target", "type"]
 )
-
-ATTACKS = [
-    "<script>alert(1)</script>",
-    "<img src=x onerror=alert(1)>",
-    "<iframe srcdoc='<script>alert(1)</script>'></iframe>",
-    "<svg/onload=alert(1)>",
-    "<style>@import 'http://e/x.css'</style>",
-    "<details open ontoggle=alert(1)>x</details>",
-    "<a href='javascript:alert(1)'>x</a>",
-    "text <b onmouseover=alert(1)>b</b>",
-    "[x](javascript:alert(1))",
-    "[x](JAVASCRIPT:alert(1))",
-    "[x](java&#115;cript:alert(1))",
-    "[x](java%73cript:alert(1))",
-    "[x](&#x6A;avascript:alert(1))",
-    "[x](\x01javascript:alert(1))",
-    "[x](vbscript:x)",
-    "[x](data:text/html,<script>alert(1)</script>)",
-    "[x](file:///etc/passwd)",
-    "[x]: javascript:alert(1)\n\n[x]",
-    "<javascript:alert(1)>",
-    "![x](http://e/leak.png)",
-    "![x](javascript:alert(1))",
-    "![x](data:image/svg+xml,<svg onload=alert(1)>)",
-    '![x" onerror="alert(1)](http://e/x.png)',
-    '[x](http://e/ "t\\" onmouseover=\\"alert(1)")',
-    '[x](http://e/"onmouseover="alert(1))',
-    "[<img src=x onerror=alert(1)>](http://e/)",
-    "$<script>alert(1)</script>$",
-    "$$\n</div><script>alert(1)</script>\n$$",
-    "\\(<img src=x onerror=alert(1)>\\)",
-    "\\[ </span><script>alert(1)</script> \\]",
-    '```"><script>alert(1)</script>\ncode\n```',
-    "```html\n<script>alert(1)</script>\n```",
-    "> ```\n<script>alert(1)</script>\n> ```",
-    "> <script>\n> alert(1)\n> </script>",
-    "- <div onclick=alert(1)>\n\n  x</div>",
-    "| a |\n|---|\n| <img src=x onerror=alert(1)> |",
-    "`<script>alert(1)</script>`",
-    "&lt;script&gt;alert(1)&lt;/script&gt;",
-    "# <script>alert(1)</script>",
-    "~~<script>alert(1)</script>~~",
-    "- [ ] <script>alert(1)</script>",
-]
 
 
 class _Elements(HTMLParser):
@@ -176,6 +133,38 @@ def test_a_dollar_that_is_no_math_is_not_typeset(text: str) -> None:
 
 def test_escaped_text_holds_no_math_delimiters() -> None:
     assert escape_text("$a$ <b>") == "<span>$</span>a<span>$</span> &lt;b&gt;"
+    assert escape_text(r"\[ \begin{align}") == r"<span>\</span>[ <span>\</span>begin{align}"
+
+
+@pytest.mark.parametrize(
+    "tex",
+    [
+        r"\href{javascript:alert(1)}{x}",
+        r"\style{background:url(http://leak.test/)}{x}",
+        r"\bbox[background:url(http://leak.test/)]{x}",
+        r"\mmlToken{mi}[href='javascript:alert(1)']{x}",
+        r"\def\frac{x}",
+        r"\let\x\href",
+        r"\newcommand{\x}{y}",
+        r"\require{html}",
+    ],
+)
+@pytest.mark.parametrize("form", ["${}$", r"\({}\)", "$${}$$", "\\[\n{}\n\\]"])
+def test_a_formula_that_is_more_than_a_formula_is_shown_as_it_stands(tex: str, form: str) -> None:
+    html = markdown_to_html(form.replace("{}", tex, 1))
+
+    assert 'class="math"' not in html
+    assert "<code>" in html
+
+
+def test_a_formula_within_a_text_within_a_formula_is_looked_at_too() -> None:
+    assert 'class="math"' not in markdown_to_html(r"\[ \text{$\class{x}{y}$} \]")
+
+
+def test_a_formula_may_have_words_that_begin_like_those() -> None:
+    html = markdown_to_html(r"$\displaystyle \leteq \textstyle$")
+
+    assert 'class="math"' in html
 
 
 def test_code_is_coloured_without_classes_or_variables() -> None:
