@@ -40,9 +40,11 @@ class Checkpoint:
         if not isinstance(config, dict):
             return None
         experts = str(config.get("mode") or config.get("quant_method") or f"{config.get('bits')}-bit")
-        rest = {entry["bits"] for entry in config.values() if isinstance(entry, dict) and "bits" in entry}
+        rest = {
+            str(entry["bits"]) for entry in config.values() if isinstance(entry, dict) and "bits" in entry
+        }
         return (
-            f"{experts} experts, {'/'.join(map(str, sorted(rest)))}-bit rest"
+            f"{experts} experts, {'/'.join(sorted(rest))}-bit rest"
             if rest
             else f"{experts} experts, bf16 rest"
         )
@@ -59,10 +61,8 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     num_float, weight_bytes = 0, 0
     for file in files:
         for tensor in _tensors(file):
-            begin, end = tensor["data_offsets"]
-            weight_bytes += end - begin
-            if tensor["dtype"] in ("BF16", "F16", "F32"):
-                num_float += math.prod(tensor["shape"])
+            weight_bytes += tensor.num_bytes
+            num_float += tensor.num_parameters if tensor.is_float else 0
     return Checkpoint(directory, config, files, num_float, weight_bytes)
 
 
@@ -80,9 +80,9 @@ def read_config(file: Path) -> dict[str, Any]:
             f"{where!r} holds no config.json. Expected the directory of a gpt_oss checkpoint, with config.json and "
             "model*.safetensors."
         ) from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ModelLoadError(
-            f"config.json of {where!r} cannot be read: {error}. Download it again."
+            f"config.json of {where!r} cannot be read: {_reason(error)}. Download it again."
         ) from error
     model_type = config.get("model_type") if isinstance(config, dict) else None
     if model_type != _MODEL_TYPE:
@@ -90,16 +90,17 @@ def read_config(file: Path) -> dict[str, Any]:
             f"{where!r} is a model of type {model_type!r}, and only {_MODEL_TYPE!r} is served. Try "
             "mlx-community/gpt-oss-20b-MXFP4-Q8 or openai/gpt-oss-20b."
         )
+    for name in ("vocab_size", "max_position_embeddings"):
+        value = config.get(name, 1)
+        if not isinstance(value, int) or value < 1:
+            raise ModelLoadError(f"config.json of {where!r} has no number for {name}. Download it again.")
     return dict(config)
 
 
 def _weight_files(directory: Path) -> tuple[Path, ...]:
     index = directory / "model.safetensors.index.json"
     if index.is_file():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError, AttributeError) as error:
-            raise ModelLoadError(f"{index.name} of {directory.name!r} cannot be read: {error!r}.") from error
+        names = _indexed_names(index)
         missing = [name for name in names if not (directory / name).is_file()]
         if missing:
             raise ModelLoadError(
@@ -115,18 +116,76 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
     return files
 
 
-def _tensors(file: Path) -> list[dict[str, Any]]:
+def _indexed_names(index: Path) -> list[str]:
+    """Return the names of weight files that an index lists; none leads out of its directory."""
+    try:
+        names = sorted(
+            {str(name) for name in json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()}
+        )
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
+        raise ModelLoadError(
+            f"{index.name} of {index.parent.name!r} cannot be read: {_reason(error)}. Download it again."
+        ) from error
+    if not names or any(Path(name).name != name or "\0" in name for name in names):
+        raise ModelLoadError(
+            f"{index.name} of {index.parent.name!r} names no weight files. Download it again."
+        )
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class _Tensor:
+    """An entry of a safetensors header."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    begin: int
+    end: int
+
+    def __post_init__(self) -> None:
+        numbers: list[Any] = [*self.shape, self.begin, self.end]  # as a foreign file has them
+        if not all(isinstance(number, int) and number >= 0 for number in numbers) or self.begin > self.end:
+            raise ValueError("a tensor has no place")
+
+    @property
+    def num_bytes(self) -> int:
+        return self.end - self.begin
+
+    @property
+    def num_parameters(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def is_float(self) -> bool:
+        return self.dtype in {"BF16", "F16", "F32"}
+
+
+def _tensors(file: Path) -> list[_Tensor]:
     """Return the header's entries of a safetensors file, and check that the file is as long as they say."""
     try:
+        num_bytes = file.stat().st_size
         with file.open("rb") as stream:
             header_bytes = int.from_bytes(stream.read(8), "little")
-            header = json.loads(stream.read(header_bytes) if header_bytes < file.stat().st_size else b"")
-        entries = [entry for name, entry in header.items() if name != "__metadata__"]
-        expected = 8 + header_bytes + max((entry["data_offsets"][1] for entry in entries), default=0)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ModelLoadError(f"{file.name} is no safetensors file: {error!r}. Download it again.") from error
-    if file.stat().st_size < expected:
+            header = json.loads(stream.read(header_bytes) if header_bytes < num_bytes else b"")
+        tensors = [
+            _Tensor(str(entry["dtype"]), tuple(entry["shape"]), *entry["data_offsets"])
+            for name, entry in header.items()
+            if name != "__metadata__"
+        ]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(
-            f"{file.name} is cut off: it has {file.stat().st_size} bytes, its header says {expected}. Download it again."
+            f"{file.name} is no safetensors file: {_reason(error)}. Download it again."
+        ) from error
+    expected = 8 + header_bytes + max((tensor.end for tensor in tensors), default=0)
+    if num_bytes < expected:
+        raise ModelLoadError(
+            f"{file.name} is cut off: it has {num_bytes} bytes, its header says {expected}. Download it again."
         )
-    return entries
+    return tensors
+
+
+def _reason(error: BaseException) -> str:
+    """Say why, without the path that an OSError tells, which is the server's affair."""
+    if isinstance(error, OSError):
+        return error.strerror or type(error).__name__
+    return repr(error)[:200]
