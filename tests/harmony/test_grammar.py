@@ -41,6 +41,12 @@ def test_a_strict_tool_without_parameters_takes_none() -> None:
     assert _bodies(turn_grammar([tool])) == {"arguments_0": {"type": "object", "additionalProperties": False}}
 
 
+@pytest.mark.parametrize("kind", ["object", ["object"], ["object", "null"]])
+def test_a_strict_tool_takes_an_object_however_its_schema_says_so(kind: Any) -> None:
+    function = {"name": "f", "strict": True, "parameters": {**_SCHEMA, "type": kind}}
+    assert _bodies(turn_grammar([{"type": "function", "function": function}])) == {"arguments_0": _SCHEMA}
+
+
 def test_only_the_tools_that_may_be_called_are_compiled() -> None:
     named = {"type": "function", "function": {"name": "g"}}
     assert list(_bodies(turn_grammar([_TOOL, _STRICT], tool_choice=named))) == ["arguments_0"]

@@ -1,5 +1,6 @@
 """The grammar of a turn, obeyed token by token: what it lets through, what it refuses, what it costs at the worst."""
 
+import itertools
 import json
 import random
 import time
@@ -214,6 +215,41 @@ def test_a_request_narrows_the_turn(
         assert _is_accepted(constraint.fork(), text), text
     for text in refused:
         assert not _is_accepted(constraint.fork(), text), text
+
+
+_HEADERS = [
+    "<|channel|>commentary to=functions.get_weather",
+    "<|channel|>analysis to=functions.get_weather",
+    " to=functions.get_weather<|channel|>commentary",
+    " to=functions.get_weather<|channel|>analysis",
+]
+_THOUGHTS = [
+    "",
+    "<|channel|>analysis<|message|>{ to=functions.none <|x|> 日本 🙂\n\n`json`<|end|><|start|>assistant",
+]
+
+
+@pytest.mark.parametrize("content_type", ["", " json", " <|constrain|>json", "<|constrain|>json", " code"])
+@pytest.mark.parametrize("tool_choice", ["auto", "required", _NAMED, _ALLOWED], ids=str)
+def test_every_header_of_a_call_stays_possible_and_reasoning_free(
+    factory: ConstraintFactory, tool_choice: Any, content_type: str
+) -> None:
+    constraint = _compiled(factory, tools=_TOOLS, tool_choice=tool_choice)
+    for header, thought in itertools.product(_HEADERS, _THOUGHTS):
+        text = f'{thought}{header}{content_type}<|message|>{{"location": "SF"}}<|call|>'
+        assert _is_accepted(constraint.fork(), text), text
+
+
+@pytest.mark.parametrize("name", ["python", "browser.search", "container.exec", "functions.python"])
+@pytest.mark.parametrize(
+    "header", ["<|channel|>analysis to={}", "<|channel|>commentary to={}", " to={}<|channel|>analysis"]
+)
+def test_a_built_in_tool_that_was_not_offered_cannot_be_called(
+    factory: ConstraintFactory, header: str, name: str
+) -> None:
+    for fields in ({}, {"tool_choice": "required"}, {"response_format": {"type": "json_object"}}):
+        constraint = _compiled(factory, tools=_TOOLS, **fields)
+        assert not _is_accepted(constraint, f"{header.format(name)} code<|message|>{{}}<|call|>")
 
 
 def test_an_opened_answer_goes_on_where_it_stands(factory: ConstraintFactory) -> None:
