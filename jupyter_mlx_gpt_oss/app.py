@@ -24,6 +24,7 @@ from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
 from jupyter_mlx_gpt_oss.handlers.base import Door
 from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
 from jupyter_mlx_gpt_oss.handlers.routes import routes
+from jupyter_mlx_gpt_oss.handlers.server_log import ServerLog, with_access_lines
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.service import Service
 
@@ -62,8 +63,15 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         "port": "ServerApp.port",
         "context-length": "GptOssEngine.context_length",
         "log-level": "Application.log_level",
+        "log-file": "GptOss.log_file",
+        "debug-raw-preview-chars": "GptOssServing.debug_raw_preview_chars",
         "responses-store-max-items": "GptOssServing.stored_responses_max_items",
         "responses-store-max-bytes": "GptOssServing.stored_responses_max_bytes",
+    }
+
+    flags = {  # noqa: RUF012
+        **ExtensionApp.flags,
+        "http-access-log": ({"GptOss": {"http_access_log": True}}, "Log a line for each request."),
     }
 
     model = Unicode(
@@ -86,6 +94,15 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         "jupyter_mlx_gpt_oss.engine.engine_process.EngineProcess",
         help="A class that implements the protocol in `jupyter_mlx_gpt_oss.engine.base`; "
         "it is called with an EngineConfig.",
+    ).tag(config=True)
+
+    log_file = Unicode(
+        "",
+        help="A file that the server's log is written to as well; at 25 MiB another is begun, and five are kept. Empty: none.",
+    ).tag(config=True)
+    http_access_log = Bool(
+        default_value=False,
+        help="Log a line at INFO for each request below `gpt-oss/`: method, path, status, time and the request's id.",
     ).tag(config=True)
 
     _preloading: asyncio.Task[None] | None = None
@@ -125,6 +142,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def _engine_options(self) -> GptOssEngine:
         return GptOssEngine(parent=self)
 
+    @cached_property
+    def _joined_log(self) -> ServerLog:
+        return ServerLog(self.log, self._server.log)
+
     @property
     def key_path(self) -> Path:
         """Where the key is kept that nobody configured."""
@@ -153,7 +174,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     @override
     async def _start_jupyter_server_extension(self, serverapp: ServerApp) -> None:
-        """Show the metrics, and tell kernels where this server is; the server calls this once it is bound."""
+        """Open the log, show the metrics, tell kernels where this server is; called once the server is bound."""
+        self._open_log()
         self.service.metrics.export()
         if not serverapp.sock:  # a kernel has no client for a Unix socket
             os.environ[URL_VARIABLE] = self.base_url
@@ -183,11 +205,21 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             )
         except TimeoutError:
             self.log.error("The engine did not stop in time; it is left behind.")  # noqa: TRY400  nothing to trace
+        self._joined_log.close()
 
     @property
     def _server(self) -> ServerApp:
         assert self.serverapp is not None
         return self.serverapp
+
+    def _open_log(self) -> None:
+        try:
+            self._joined_log.open(self.log_file)
+        except OSError as error:
+            self.log.warning("No log can be written to %s: %s.", self.log_file, error.strerror)
+        settings = self._server.web_app.settings
+        if self.http_access_log:
+            settings["log_function"] = with_access_lines(settings["log_function"], self.log)
 
     def _make_engine(self) -> Engine:
         if self.engine_url:

@@ -144,6 +144,12 @@ class GptOssServing(Configurable):
         min=0,
         help="Bytes of all these responses together, with the items that they go on from, at the most.",
     ).tag(config=True)
+    debug_raw_preview_chars = Integer(
+        0,
+        min=0,
+        help="Characters of each raw prompt (its end) and answer (its beginning) that are logged, at log level DEBUG alone. "
+        "0: none.",
+    ).tag(config=True)
     stop_grace_seconds = Float(
         2.0, min=0.0, help="Seconds that open requests may take to end when the server stops."
     ).tag(config=True)

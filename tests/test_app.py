@@ -188,6 +188,23 @@ def test_every_flag_of_the_headless_command_is_an_option_and_stands_in_the_docum
             assert f"| `--{flag}` | `{option}` |" in document
 
 
+def test_flags_of_the_log_reach_it() -> None:
+    command = GptOss()
+    command.parse_command_line(
+        [
+            "--log-file",
+            "some.log",
+            "--http-access-log",
+            "--debug-raw-preview-chars",
+            "80",
+            "--log-level",
+            "DEBUG",
+        ]
+    )
+    assert (command.log_file, command.http_access_log, command.log_level) == ("some.log", True, 10)
+    assert GptOssServing(parent=command).serving_config().debug_raw_preview_chars == 80
+
+
 def test_flags_of_the_store_of_responses_reach_it() -> None:
     command = GptOss()
     command.parse_command_line(["--responses-store-max-items", "5", "--responses-store-max-bytes", "6"])

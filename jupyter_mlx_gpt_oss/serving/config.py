@@ -19,6 +19,8 @@ class ServingConfig:
     """Responses that are kept, for `previous_response_id` and to be read again."""
     stored_responses_max_bytes: int = 64 * 1024 * 1024
     """Of all these responses together, with the items that they go on from."""
+    debug_raw_preview_chars: int = 0
+    """Of each raw prompt and answer, characters that are logged at DEBUG; 0: none."""
     stop_grace_seconds: float = 2.0
     """How long open requests may take to end when the server stops."""
 

@@ -73,7 +73,14 @@ class Service:
     @cached_property
     def engine(self) -> Engine:
         """The engine; making it starts nothing."""
-        return self._make_engine()
+        engine = self._make_engine()
+        max_chars = self._config.debug_raw_preview_chars
+        if not max_chars:
+            return engine
+        preview: Engine = import_module("jupyter_mlx_gpt_oss.serving.raw_preview").RawPreview(
+            engine, max_chars
+        )
+        return preview
 
     def engine_status(self) -> EngineStatus:
         """Return the engine's snapshot, without making the engine."""
