@@ -5,7 +5,7 @@ Source: openai/harmony docs/format.md; where the renderer of openai-harmony diff
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
@@ -22,7 +22,7 @@ from jupyter_mlx_gpt_oss.harmony.messages import (
     read_messages,
 )
 from jupyter_mlx_gpt_oss.harmony.python_tool import DECLARATION, PYTHON, arguments_to_code
-from jupyter_mlx_gpt_oss.harmony.tools import FunctionTool, offers_python, read_tools, render_tools
+from jupyter_mlx_gpt_oss.harmony.tools import offers_python, read_tools, render_tools
 from jupyter_mlx_gpt_oss.harmony.typescript import one_line
 
 _EFFORTS = {
@@ -116,7 +116,9 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     functions = read_tools(tools)
     has_python = offers_python(tools)
     built_in = frozenset({PYTHON}) - {function.name for function in functions}
-    _check_tool_choice(tool_choice, functions)
+    _check_tool_choice(
+        tool_choice, {*(function.name for function in functions), *([PYTHON] if has_python else ())}
+    )
     if tool_choice == "none":
         functions, has_python = [], False
     last = conversation[-1]
@@ -165,21 +167,27 @@ def _date_text(current_date: str | date | None) -> str:
     return day
 
 
-def _check_tool_choice(tool_choice: str | Mapping[str, Any], functions: Sequence[FunctionTool]) -> None:
+def _check_tool_choice(tool_choice: str | Mapping[str, Any], names: Collection[str]) -> None:
     if isinstance(tool_choice, str):
         if tool_choice not in _TOOL_CHOICES:
-            message = f"tool_choice must be {', '.join(_TOOL_CHOICES)} or an object that names a function."
+            message = f"tool_choice must be {', '.join(_TOOL_CHOICES)} or an object that names a tool."
             raise InvalidRequestError(message, param="tool_choice")
         return
     choice = require_object(tool_choice, "tool_choice")
-    if choice.get("type") == "function":
-        function = require_object(choice.get("function"), "tool_choice.function")
-        param = "tool_choice.function.name"
-        if require_name(function.get("name"), param) not in {tool.name for tool in functions}:
-            raise InvalidRequestError(f"{param} must be the name of one of the tools.", param=param)
-    elif choice.get("type") != "allowed_tools":
-        message = "tool_choice.type must be function or allowed_tools."
-        raise InvalidRequestError(message, param="tool_choice.type")
+    param = "tool_choice.type"
+    match choice.get("type"):
+        case "function":
+            function = require_object(choice.get("function"), "tool_choice.function")
+            param = "tool_choice.function.name"
+            name = require_name(function.get("name"), param)
+        case "python":
+            name = PYTHON
+        case "allowed_tools":
+            return
+        case _:
+            raise InvalidRequestError(f"{param} must be function, python or allowed_tools.", param=param)
+    if name not in names:
+        raise InvalidRequestError(f"{param} must be the name of one of the tools.", param=param)
 
 
 def _response_format_sections(response_format: Mapping[str, Any] | None) -> list[str]:

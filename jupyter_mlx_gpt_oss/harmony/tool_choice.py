@@ -12,7 +12,7 @@ from jupyter_mlx_gpt_oss.harmony.fields import require_list, require_object, req
 from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
 
 _MODES = ("auto", "none", "required")
-_OBJECT_TYPES = ("function", "allowed_tools")
+_OBJECT_TYPES = ("function", PYTHON, "allowed_tools")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +29,7 @@ def read_tool_choice(tool_choice: str | Mapping[str, Any], offered: Collection[s
     """Read OpenAI's `tool_choice`.
 
     Args:
-        tool_choice: `auto`, `none`, `required`, an object that names a function, or one of type allowed_tools.
+        tool_choice: `auto`, `none`, `required`, an object that names a function, `{"type": "python"}`, or one of type allowed_tools.
         offered: the names of the request's tools.
 
     Raises:
@@ -41,7 +41,7 @@ def read_tool_choice(tool_choice: str | Mapping[str, Any], offered: Collection[s
     if choice.get("type") not in _OBJECT_TYPES:
         message = f"tool_choice.type must be one of {', '.join(_OBJECT_TYPES)}."
         raise InvalidRequestError(message, param="tool_choice.type")
-    if choice["type"] == "function":
+    if choice["type"] != "allowed_tools":
         return ToolChoice(frozenset({_name_in(choice, offered, "tool_choice")}), is_required=True)
     param = "tool_choice.allowed_tools"
     allowed = require_object(choice.get("allowed_tools"), param)

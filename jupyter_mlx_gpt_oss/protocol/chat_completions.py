@@ -106,7 +106,9 @@ class ChatCompletionRequest(SamplingFields):
         """Which tools may or must be called, as `tool_choice`; `function_call` is the legacy name of it."""
         if self.tool_choice is None and isinstance(self.function_call, dict):
             return {"type": "function", "function": self.function_call}
-        return self.tool_choice or self.function_call or "auto"
+        return next(
+            (choice for choice in (self.tool_choice, self.function_call) if choice is not None), "auto"
+        )
 
     @property
     def num_logprobs(self) -> int | None:

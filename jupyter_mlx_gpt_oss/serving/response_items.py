@@ -184,21 +184,21 @@ def chat_tool_choice(choice: str | Mapping[str, Any] | None) -> str | JsonObject
         UnsupportedFeatureError: a tool that is not served must be called.
     """
     if choice is None or isinstance(choice, str):
-        return choice or "auto"
+        return "auto" if choice is None else choice
     match choice.get("type"):
-        case "function":
+        case "function" | "python":
             return _named(choice, "tool_choice")
         case "allowed_tools":
             tools = require_list(choice.get("tools"), "tool_choice.tools")
             named = [
                 _named(require_object(tool, f"tool_choice.tools[{index}]"), f"tool_choice.tools[{index}]")
                 for index, tool in enumerate(tools)
-                if not isinstance(tool, Mapping) or tool.get("type", "function") == "function"
+                if not isinstance(tool, Mapping) or tool.get("type", "function") in {"function", "python"}
             ]
             allowed = {"mode": choice.get("mode", "auto"), "tools": named}
             return {"type": "allowed_tools", "allowed_tools": allowed}
         case _:
-            message = "`tool_choice` may be auto, none, required, a function or allowed_tools."
+            message = "`tool_choice` may be auto, none, required, a function, python or allowed_tools."
             raise UnsupportedFeatureError(message, param="tool_choice")
 
 
@@ -211,6 +211,8 @@ def chat_response_format(text_format: Mapping[str, Any] | None) -> JsonObject | 
 
 
 def _named(choice: Mapping[str, Any], param: str) -> JsonObject:
+    if choice.get("type") == "python":
+        return {"type": "python"}
     return {
         "type": "function",
         "function": {"name": require_text(choice.get("name"), f"{param}.name")},

@@ -259,6 +259,14 @@ def test_tool_choice_none_leaves_the_tools_out() -> None:
     assert rendered([user()], [_TOOL], tool_choice=named) == rendered([user()], [_TOOL])
 
 
+@pytest.mark.parametrize("choice", [{"type": "python"}, {"type": "function", "function": {"name": "python"}}])
+def test_the_python_tool_can_be_chosen_where_it_is_offered(choice: dict[str, Any]) -> None:
+    assert rendered([user()], [_TOOL, _PYTHON], tool_choice=choice) == rendered([user()], [_TOOL, _PYTHON])
+    with pytest.raises(InvalidRequestError) as refusal:
+        render_chat([user()], [_TOOL], tool_choice=choice)
+    assert str(refusal.value.param).startswith("tool_choice.")
+
+
 def test_legacy_functions_are_rendered_as_tools() -> None:
     call = assistant(None, function_call={"name": "get_time", "arguments": '{"a": 1}'})
     legacy = after_system([user(), call, {"role": "function", "name": "get_time", "content": "noon"}])

@@ -22,6 +22,7 @@ def _allowed(mode: str, *tools: Mapping[str, Any]) -> dict[str, Any]:
         ("none", ToolChoice(frozenset(), is_required=False)),
         ("required", ToolChoice(frozenset({"f", "g", "python"}), is_required=True)),
         (_NAMED, ToolChoice(frozenset({"f"}), is_required=True)),
+        ({"type": "python"}, ToolChoice(frozenset({"python"}), is_required=True)),
         (_allowed("auto", _NAMED), ToolChoice(frozenset({"f"}), is_required=False)),
         (_allowed("required", {"type": "python"}), ToolChoice(frozenset({"python"}), is_required=True)),
         (_allowed("auto"), ToolChoice(frozenset(), is_required=False)),
@@ -35,6 +36,8 @@ def test_a_choice_says_what_may_be_called(tool_choice: Any, expected: ToolChoice
     ("tool_choice", "param"),
     [
         ("any", "tool_choice"),
+        ("", "tool_choice"),
+        ({}, "tool_choice.type"),
         (7, "tool_choice"),
         ({"type": "custom"}, "tool_choice.type"),
         ({"type": "function"}, "tool_choice.function"),

@@ -181,3 +181,9 @@ def test_a_key_that_no_text_can_hold_is_unknown_by_name(fields: dict[str, Any]) 
     with pytest.raises(InvalidRequestError, match="Unknown field") as error:
         request_of(**fields)
     assert str(error.value.param).endswith("\ufffd")
+
+
+@pytest.mark.parametrize("choice", ["", {}])
+def test_a_choice_that_says_nothing_is_not_taken_for_auto(choice: Any) -> None:
+    assert request_of(tool_choice=choice, function_call="none").choice == choice
+    assert request_of(function_call="none").choice == "none"

@@ -69,12 +69,14 @@ def test_tools_and_formats_become_those_of_chat_completions() -> None:
     allowed = {
         "type": "allowed_tools",
         "mode": "required",
-        "tools": [{"type": "function", "name": "look"}, {"type": "web_search"}],
+        "tools": [{"type": "function", "name": "look"}, {"type": "web_search"}, {"type": "python"}],
     }
     assert chat_tool_choice(allowed) == {
         "type": "allowed_tools",
-        "allowed_tools": {"mode": "required", "tools": [named]},
+        "allowed_tools": {"mode": "required", "tools": [named, {"type": "python"}]},
     }
+    assert chat_tool_choice({"type": "python"}) == {"type": "python"}
+    assert (chat_tool_choice(None), chat_tool_choice("")) == ("auto", "")
     schema = {"type": "json_schema", "name": "sky", "schema": {}, "strict": True}
     assert chat_response_format(schema) == {
         "type": "json_schema",
