@@ -35,6 +35,7 @@ _NO_ANSWER = 599
 _TIMEOUT_SECONDS = 120.0
 # Where one field depends on another, the refusal may name that one.
 _DEPENDENTS = {
+    "messages": {"tool_choice", "prompt"},
     "tools": {"tool_choice", "messages"},
     "functions": {"tool_choice", "function_call"},
     "function_call": {"tool_choice"},
@@ -151,7 +152,7 @@ def _fault(request: HostileRequest, response: httpx.Response) -> str | None:
 
 
 def _is_named(field_name: str, param: str | None) -> bool:
-    if not param:
+    if param is None:
         return False
     top = re.split(r"[\[.]", param)[0]
     # A key that is no word may be shown in part.
