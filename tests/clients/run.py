@@ -21,7 +21,7 @@ CLIENTS = {
     "litellm_completion": ("litellm[mcp]",),
     "llm_command": ("llm",),
     "pydantic_ai_agent": ("pydantic-ai-slim[openai]",),
-    "jupyter_ai_magic": ("jupyter-ai-magics<3", "langchain-openai", "ipykernel"),
+    "jupyter_ai_magic": ("jupyter-ai-magics<3", "langchain-openai<1"),
     "codex_command": (),
 }
 _TIMEOUT_SECONDS = 600

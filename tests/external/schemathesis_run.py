@@ -7,7 +7,7 @@ from tests.support.able_server import KEY
 from tests.support.jupyter_process import JupyterProcess
 from tests.support.venvs import OUT, say, venv_with
 
-VERSION = "4.4.0"
+VERSION = "4.32.5"
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 
 

@@ -81,6 +81,11 @@ class ScriptedEngine:
         """Let the next request play this."""
         self._scripts.append(script)
 
+    def script_for(self, request: GenerationRequest) -> tuple[Step, ...]:
+        """Return what a request plays."""
+        del request
+        return self._scripts.popleft() if self._scripts else (_HELLO,)
+
     def status(self) -> EngineStatus:
         is_ready = self._state is EngineState.READY
         return EngineStatus(
@@ -139,7 +144,7 @@ class ScriptedEngine:
         if num_left <= 0:
             raise ContextLengthError(len(request.prompt_token_ids), self.context_length)
         num_left = min(num_left, request.max_tokens)
-        for step in self._scripts.popleft() if self._scripts else (_HELLO,):
+        for step in self.script_for(request):
             if isinstance(step, Exception):
                 raise step
             if isinstance(step, asyncio.Event):
