@@ -126,7 +126,6 @@ def _answer(operation: Operation, status: int, model: Model | None) -> _Json:
     if operation.events:
         content[sse.CONTENT_TYPE.partition(";")[0]] = {
             "schema": {
-                "type": "string",
                 "description": _FRAMES,
                 "x-event-schema": {"anyOf": [_reference(event) for event in operation.events]},
             }

@@ -81,7 +81,9 @@ def test_a_failure_tells_its_codes() -> None:
 
 def test_streams_have_their_content_type() -> None:
     for path in ("/v1/chat/completions", "/v1/completions", "/v1/responses"):
-        assert "text/event-stream" in DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"]
+        content = DOCUMENT["paths"][path]["post"]["responses"]["200"]["content"]["text/event-stream"]
+        # OpenAPI 3.1 does not say whether the schema is that of the whole stream or of one event, and readers differ.
+        assert "type" not in content["schema"]
 
 
 @pytest.mark.parametrize(
