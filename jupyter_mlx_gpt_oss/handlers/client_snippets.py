@@ -71,6 +71,7 @@ print(Runner.run_sync(agent, "Hello").final_output)
         """\
 model = "gpt-oss-20b"
 model_provider = "jupyter"
+model_context_window = 131072
 
 [model_providers.jupyter]
 name = "GPT-OSS in Jupyter"
@@ -139,21 +140,24 @@ print(agent.run_sync("Hello").output)
     ),
     ClientSnippet(
         "jupyterlite-ai: a chat panel in JupyterLab",
-        "In JupyterLab's Settings, JSON Settings Editor, under AI; after pip install jupyterlite-ai.",
+        "In overrides.json, in the directory settings of the application directory that `jupyter lab path` shows; "
+        "after pip install jupyterlite-ai. Then restart JupyterLab.",
         """\
 {
-  "useSecretsManager": false,
-  "defaultProvider": "gpt-oss",
-  "providers": [
-    {
-      "id": "gpt-oss",
-      "name": "GPT-OSS",
-      "provider": "generic",
-      "model": "gpt-oss-20b",
-      "apiKey": "YOUR_KEY",
-      "baseURL": "http://127.0.0.1:8888/gpt-oss/v1"
-    }
-  ]
+  "@jupyternaut/persona:settings-model": {
+    "useSecretsManager": false,
+    "defaultProvider": "gpt-oss",
+    "providers": [
+      {
+        "id": "gpt-oss",
+        "name": "GPT-OSS",
+        "provider": "generic",
+        "model": "gpt-oss-20b",
+        "apiKey": "YOUR_KEY",
+        "baseURL": "http://127.0.0.1:8888/gpt-oss/v1"
+      }
+    ]
+  }
 }
 """,
     ),
