@@ -74,13 +74,14 @@ class EngineLoop:
                 self._ahead = None
                 self._add(request)
             case Abort(request_id=request_id):
-                if sequence := self._scheduler.remove(request_id):
-                    self._keep(sequence)
+                if aborted := self._scheduler.remove(request_id):
+                    self._keep(aborted)
             case Precompute(prompt_token_ids=prompt_token_ids):
                 request = GenerationRequest(
                     request_id="", prompt_token_ids=prompt_token_ids, max_tokens=1, stop_token_ids=()
                 )
-                self._ahead = Sequence(request, max_tokens=1)
+                sequence = Sequence(request, max_tokens=0)
+                self._ahead = None if self._caches.knows(sequence) else sequence
             case _:
                 raise AssertionError(f"{type(command).__name__} comes once, before the model is loaded")
 

@@ -37,6 +37,8 @@ class Node:
     children: "dict[int, Node]" = field(default_factory=dict)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     """By position; start < position <= end."""
+    turn_ends: set[int] = field(default_factory=set)
+    """Positions behind which somebody is expected to speak: the snapshots that outlast others."""
 
     @property
     def end(self) -> int:
@@ -97,7 +99,12 @@ class PrefixCache:
         return Resume(position, 0, restore(self._make_caches(), self._kinds, spans, snapshot, position))
 
     def keep(
-        self, token_ids: Sequence[int], caches: Sequence[Any], snapshots: Mapping[int, Snapshot]
+        self,
+        token_ids: Sequence[int],
+        caches: Sequence[Any],
+        snapshots: Mapping[int, Snapshot],
+        *,
+        is_turn_end: bool = False,
     ) -> None:
         """Keep what a sequence has computed; only what is not known yet is copied.
 
@@ -105,6 +112,7 @@ class PrefixCache:
             token_ids: all of them computed.
             caches: at len(token_ids) or beyond.
             snapshots: by position, up to len(token_ids).
+            is_turn_end: the last of them ends a turn that others are likely to go on from, also much later.
         """
         if not self._max_bytes or not len(token_ids):
             return
@@ -117,6 +125,8 @@ class PrefixCache:
             node.children[int(child.token_ids[0])] = child
             self.num_bytes += span.num_bytes
             node = child
+        if is_turn_end:
+            node.turn_ends.add(len(ids))
         for position, snapshot in snapshots.items():
             self._hang(node, position, snapshot)
         self._thin(node)
@@ -125,6 +135,11 @@ class PrefixCache:
     def num_known(self, prompt_token_ids: TokenIds) -> int:
         """Return how many leading tokens of a prompt are kept."""
         return self._match(prompt_token_ids).num_tokens
+
+    def has_snapshot_at_end(self, prompt_token_ids: TokenIds) -> bool:
+        """Whether all of a prompt is kept, and one that goes on from it would resume right there."""
+        path, end = self._match(prompt_token_ids), len(prompt_token_ids)
+        return path.num_tokens == end and any(end in node.snapshots for node, _ in path.steps)
 
     def clear(self) -> None:
         """Forget everything."""
@@ -187,6 +202,8 @@ class PrefixCache:
         upper.children[int(node.token_ids[0])] = node
         for position in [position for position in node.snapshots if position <= upper.end]:
             upper.snapshots[position] = node.snapshots.pop(position)
+        upper.turn_ends = {position for position in node.turn_ends if position <= upper.end}
+        node.turn_ends -= upper.turn_ends
         return upper
 
     def _hang(self, leaf: Node, position: int, snapshot: Snapshot) -> None:
@@ -199,11 +216,14 @@ class PrefixCache:
             self.num_bytes += snapshot.num_bytes
 
     def _thin(self, leaf: Node) -> None:
-        """Leave a path its first snapshots, which many prompts share, and its last; replay bounds what the others would save."""
+        """Leave a path its first snapshots, which many prompts share, its last, and the ends of turns.
+
+        Replay bounds what the others would save.
+        """
         held = []
         node: Node | None = leaf
         while node is not None:
-            held += [(position, node) for position in node.snapshots]
+            held += [(position, node) for position in node.snapshots if position not in node.turn_ends]
             node = node.parent
         held.sort(key=lambda each: each[0])
         for position, holder in held[_FIRST_SNAPSHOTS:-_LAST_SNAPSHOTS]:

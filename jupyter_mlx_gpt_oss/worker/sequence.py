@@ -18,7 +18,7 @@ class Sequence:
 
     request: GenerationRequest
     max_tokens: int
-    """The request's, or what the context leaves."""
+    """The request's, or what the context leaves; 0: the prompt is read ahead, and nothing drawn."""
     constraint: Constraint | None = None
     """Where the answer stands in the request's grammar, if it has one."""
     caches: list[Any] = field(default_factory=list)
@@ -37,6 +37,11 @@ class Sequence:
     def __post_init__(self) -> None:
         self.token_ids = [*self.request.prompt_token_ids, *self.request.output_token_ids]
         self.prompt_ids = np.asarray(self.request.prompt_token_ids, dtype=np.int32)
+
+    @property
+    def is_read_ahead(self) -> bool:
+        """Whether nobody asked for it yet."""
+        return not self.max_tokens
 
     @property
     def num_prompt_tokens(self) -> int:

@@ -5,7 +5,6 @@ Owned by the worker's main thread.
 
 from typing import Any
 
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, rewind, take_snapshot
 from jupyter_mlx_gpt_oss.worker.model_step import make_caches
 from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache, num_shared
@@ -46,13 +45,18 @@ class SequenceCaches:
             return
         if start >= sequence.num_prompt_tokens:
             return
-        for position in _snapshot_positions(sequence.request):
+        for position in _snapshot_positions(sequence):
             if start < position <= end and (
                 snapshot := take_snapshot(sequence.caches, self._kinds, position)
             ):
                 sequence.snapshots[position] = snapshot
         if end == sequence.num_prompt_tokens:
-            self.prefix_cache.keep(sequence.token_ids[:end], sequence.caches, sequence.snapshots)
+            self.prefix_cache.keep(
+                sequence.token_ids[:end],
+                sequence.caches,
+                sequence.snapshots,
+                is_turn_end=sequence.is_read_ahead,
+            )
 
     def rewind(self, sequence: Sequence, num_tokens: int) -> None:
         """Take back the last tokens of the chunk that was just computed and is not booked yet."""
@@ -69,6 +73,10 @@ class SequenceCaches:
             sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots
         )
 
+    def knows(self, sequence: Sequence) -> bool:
+        """Whether a prompt that goes on from this sequence's needs nothing computed of it."""
+        return self.prefix_cache.has_snapshot_at_end(sequence.prompt_ids)
+
     def is_computing_prefix_of(self, running: Sequence, waiting: Sequence) -> bool:
         """Whether a running sequence is about to have so much of a waiting one's prompt that waiting for it pays."""
         if running.is_decoding:
@@ -77,9 +85,13 @@ class SequenceCaches:
         return shared - self.prefix_cache.num_known(waiting.prompt_ids[:shared]) >= _WORTH_WAITING_TOKENS
 
 
-def _snapshot_positions(request: GenerationRequest) -> set[int]:
+def _snapshot_positions(sequence: Sequence) -> set[int]:
     """Return where another prompt is likely to branch off: behind the system messages, the last turns, the prompt.
 
-    One token before the prompt's end serves a prompt that goes on, and the same prompt once more.
+    One token before the prompt's end serves a prompt that goes on, and the same prompt once more. What is read ahead
+    ends where the next message begins, and is never asked for as it is.
     """
-    return {*request.boundaries[:2], *request.boundaries[-2:], len(request.prompt_token_ids) - 1}
+    if sequence.is_read_ahead:
+        return {sequence.num_prompt_tokens}
+    boundaries = sequence.request.boundaries
+    return {*boundaries[:2], *boundaries[-2:], sequence.num_prompt_tokens - 1}

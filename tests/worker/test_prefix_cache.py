@@ -208,6 +208,27 @@ def test_a_prompt_read_ahead_is_there_when_it_is_asked_for(model: Any) -> None:
     assert caller.cached["asked"] >= 149
 
 
+def test_the_end_of_every_turn_can_be_gone_on_from_however_many_follow(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    history: list[int] = []
+    ends = []
+    for turn in range(8):
+        prompt = [*history, *_tokens(40, seed=turn)]
+        caller.add(f"t{turn}", prompt, 6, boundaries=(len(history), len(prompt) - 2))
+        caller.run()
+        history = [*prompt, *caller.tokens[f"t{turn}"][:-2]]
+        ends.append(len(history))
+        caller.loop.take(Precompute(tuple(history)))
+        caller.run()
+    for turn, end in enumerate(ends):
+        edited = [*history[:end], *_tokens(30, seed=100 + turn)]
+        caller.add(f"e{turn}", edited, 4)
+        caller.run()
+        assert caller.cached[f"e{turn}"] >= end
+        steps = generate_step(mx.array(edited), model, max_tokens=4)
+        assert caller.tokens[f"e{turn}"] == [int(token) for token, _ in steps]
+
+
 def test_a_request_drops_what_is_read_ahead(model: Any) -> None:
     caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
     caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
