@@ -36,6 +36,7 @@ _TIMEOUT_SECONDS = 120.0
 # Where one field depends on another, the refusal may name that one.
 _DEPENDENTS = {
     "messages": {"tool_choice", "prompt"},
+    "input": {"tool_choice"},
     "tools": {"tool_choice", "messages"},
     "functions": {"tool_choice", "function_call"},
     "function_call": {"tool_choice"},
