@@ -16,6 +16,7 @@ from tests.support.jupyter_process import JupyterProcess
 from tests.support.venvs import OUT, say, venv_with, version_of
 
 CLIENTS = {
+    "openai_package": ("openai",),
     "openai_agents": ("openai-agents",),
     "langchain_openai_chat": ("langchain-openai",),
     "litellm_completion": ("litellm[mcp]",),

@@ -22,7 +22,7 @@ def run_schemathesis(server: JupyterProcess) -> bool:
         f"Authorization: Bearer {KEY}",
         "--checks",
         CHECKS,
-        "--max-examples=50",
+        "--max-examples=100",
         "--seed=1",
         "--suppress-health-check=all",
     ]

@@ -8,6 +8,7 @@ import pytest
 from jupyter_server.serverapp import ServerApp
 from openai import APIError, AsyncOpenAI, AsyncStream
 from openai.types.chat import ChatCompletionMessageParam
+from pydantic import BaseModel
 
 from jupyter_mlx_gpt_oss.app import GptOss
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
@@ -136,6 +137,21 @@ async def test_openai_client_streams_and_gets_the_whole(openai: AsyncOpenAI, eng
     )
     text = [chunk.choices[0].delta.content or "" async for chunk in stream]
     assert "".join(text) == "Hello there, friend."
+
+
+async def test_the_stream_helper_and_parse_work(openai: AsyncOpenAI, engine: ScriptedEngine) -> None:
+    class Sky(BaseModel):
+        colour: str
+
+    hello: ChatCompletionMessageParam = {"role": "user", "content": "Hi"}
+    for _ in range(2):
+        engine.enqueue(THOUGHT, '<|channel|>final<|message|>{"colour": "blue"}<|return|>')
+    async with openai.chat.completions.stream(model="any", messages=[hello], response_format=Sky) as stream:
+        kinds = {event.type async for event in stream}
+        streamed = (await stream.get_final_completion()).choices[0].message.parsed
+    assert {"content.delta", "content.done"} <= kinds
+    parsed = await openai.chat.completions.parse(model="any", messages=[hello], response_format=Sky)
+    assert streamed == parsed.choices[0].message.parsed == Sky(colour="blue")
 
 
 async def test_progress_is_a_comment_that_clients_ignore(
