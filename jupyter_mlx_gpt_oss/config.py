@@ -14,6 +14,11 @@ from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 class GptOssEngine(Configurable):
     """Limits of the engine, the process that holds the model."""
 
+    hostfile = Unicode(
+        "",
+        help="A hostfile of `mlx.launch`, whose first host is this machine: the model is shared by all of its hosts. Empty: "
+        "the model is this machine's alone.",
+    ).tag(config=True)
     context_length = Integer(
         None,
         allow_none=True,

@@ -9,6 +9,8 @@ class EngineConfig:
 
     model: str = "demo"
     """`demo`, a local directory, or a Hugging Face id."""
+    hostfile: str = ""
+    """A hostfile of `mlx.launch`: the model is shared by as many ranks as it has hosts. Empty: one process."""
     context_length: int | None = None
     """Tokens of prompt and answer together; None: what the model was made for."""
     max_running_requests: int = 8

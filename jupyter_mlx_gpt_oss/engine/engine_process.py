@@ -142,7 +142,7 @@ class EngineProcess:
                 self._loaded = asyncio.get_running_loop().create_future()
                 self._loaded.add_done_callback(_ignore_failure)
                 try:
-                    self._worker = await WorkerConnection.open()
+                    self._worker = await WorkerConnection.open(self._config.hostfile)
                 except OSError as error:
                     self._status = EngineStatus(state=EngineState.FAILED, error=str(error))
                     raise EngineDeadError(f"The engine process cannot be started: {error}") from error

@@ -18,6 +18,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     decode_report,
     encode,
 )
+from jupyter_mlx_gpt_oss.engine.rank_launch import start_ranks
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0
@@ -37,12 +38,16 @@ class WorkerConnection:
         self._writer = writer
 
     @classmethod
-    async def open(cls) -> "WorkerConnection":
-        """Start a worker process.
+    async def open(cls, hostfile: str = "") -> "WorkerConnection":
+        """Start a worker process, or all ranks of a hostfile.
 
         Raises:
             OSError: no process, or no socket, is to be had.
         """
+        if hostfile:
+            process, connection = await start_ranks(hostfile)
+            reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_FRAME_BYTES)
+            return cls(process, reader, writer)
         ours, theirs = socket.socketpair()
         try:
             process = await asyncio.create_subprocess_exec(

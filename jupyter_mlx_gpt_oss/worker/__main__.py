@@ -7,38 +7,71 @@ import socket
 import sys
 from collections.abc import Callable
 
-from jupyter_mlx_gpt_oss.engine.frames import Loaded, LoadFailed, LoadProgress, Report, Start, encode
+from jupyter_mlx_gpt_oss.engine.frames import (
+    Command,
+    Loaded,
+    LoadFailed,
+    LoadProgress,
+    Report,
+    Start,
+    encode,
+)
 from jupyter_mlx_gpt_oss.errors import EngineError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.command_inbox import CommandInbox
+from jupyter_mlx_gpt_oss.worker.ranks import Ranks, join_ranks
 
 _Post = Callable[[Report], None]
+_Next = Callable[[float | None], Command | None]
 _QUIET_SECONDS = 2.0  # without a command, before what later requests will need is prepared
 
 
-def main(file_descriptor: int) -> None:
-    """Serve the notebook server on the other end of a socket; returns when it closes."""
+def main(address: str) -> None:
+    """Serve the notebook server on the other end of a socket; returns when it closes.
+
+    Args:
+        address: the number of an inherited socket; or, for ranks, the path of the one that rank 0 connects to.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C belongs to the notebook server
-    connection = socket.socket(fileno=file_descriptor)
+    ranks = join_ranks()
+    connection = _connect(address) if ranks.is_leader else None
+    inbox = CommandInbox(connection) if connection is not None else None
 
     def post(report: Report) -> None:
-        connection.sendall(encode(report))
+        if connection is not None:
+            connection.sendall(encode(report))
 
-    inbox = CommandInbox(connection)
+    def next_command(wait_seconds: float | None) -> Command | None:
+        def get() -> Command | None:
+            assert inbox is not None, "rank 0 alone has commands to share"
+            return inbox.get(wait_seconds=wait_seconds)
+
+        return ranks.share(get, Command | None)
+
     try:
-        start = inbox.get(wait_seconds=None)
+        start = next_command(None)
         assert isinstance(start, Start)
-        _serve(start, inbox, post)
+        _serve(start, next_command, post, ranks)
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return  # the notebook server closed the socket
 
 
-def _serve(start: Start, inbox: CommandInbox, post: _Post) -> None:
+def _connect(address: str) -> socket.socket:
+    if address.isdecimal():
+        return socket.socket(fileno=int(address))
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.connect(address)
+    return connection
+
+
+def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None:
     from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop  # noqa: PLC0415  seconds: mlx_lm brings transformers
     from jupyter_mlx_gpt_oss.worker.model_loader import load  # noqa: PLC0415
 
     config = start.config
     try:
-        loaded = load(config.model, config.context_length, lambda progress: post(LoadProgress(progress)))
+        loaded = load(
+            config.model, config.context_length, lambda progress: post(LoadProgress(progress)), ranks
+        )
     except EngineError as error:
         post(LoadFailed(error.code, error.message))
         return
@@ -46,11 +79,11 @@ def _serve(start: Start, inbox: CommandInbox, post: _Post) -> None:
         post(LoadFailed(OutOfMemoryError.code, "There is not enough memory to load the model."))
         return
     post(Loaded(loaded.info))
-    loop = EngineLoop(loaded, config, post)
+    loop = EngineLoop(loaded, config, post, ranks)
     is_prepared = False
     while True:
         patience = None if is_prepared else _QUIET_SECONDS
-        while (command := inbox.get(wait_seconds=patience if loop.is_idle else 0)) is not None:
+        while (command := next_command(patience if loop.is_idle else 0)) is not None:
             loop.take(command)
         if not loop.is_idle:
             loop.step()
@@ -62,4 +95,4 @@ def _serve(start: Start, inbox: CommandInbox, post: _Post) -> None:
 if __name__ == "__main__":
     logging.basicConfig(level=logging.INFO, format="[%(levelname).1s %(asctime)s gpt-oss engine] %(message)s")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-    main(int(sys.argv[1]))
+    main(sys.argv[1])

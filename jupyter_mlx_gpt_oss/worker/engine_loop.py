@@ -4,7 +4,6 @@ Owned by the worker's main thread. Each `step` reads as: admit, plan, compute, h
 """
 
 import logging
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -28,10 +27,11 @@ from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
+from jupyter_mlx_gpt_oss.worker.ranked_runner import make_runner
+from jupyter_mlx_gpt_oss.worker.ranks import ALONE, Ranks
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
-from jupyter_mlx_gpt_oss.worker.step_runner import StepRunner
 from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn
 
 _log = logging.getLogger(__name__)
@@ -44,17 +44,27 @@ class EngineLoop:
         loaded: the model.
         config: the limits.
         post: sends a report.
+        ranks: that share the model; all of them run this loop.
     """
 
-    def __init__(self, loaded: LoadedModel, config: EngineConfig, post: Callable[[Report], None]) -> None:
+    def __init__(
+        self,
+        loaded: LoadedModel,
+        config: EngineConfig,
+        post: Callable[[Report], None],
+        ranks: Ranks = ALONE,
+    ) -> None:
         self._info, self._constraints = loaded.info, loaded.constraints
         self._post = post
         self._scheduler = Scheduler(max_running=config.max_running_requests)
         self._pace = Pace(max_tokens=config.max_prefill_tokens, max_gap_seconds=config.max_token_gap_seconds)
-        self._memory = MemoryBudget.measure(loaded.model, config.prefix_cache_bytes)
+        self._clock = ranks.clock
+        self._memory = ranks.share(
+            lambda: MemoryBudget.measure(loaded.model, config.prefix_cache_bytes), MemoryBudget
+        )
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
-        self._runner = StepRunner(loaded, self._caches)
+        self._runner = make_runner(loaded, self._caches, ranks)
         self._finished: list[Sequence] = []
         self._ahead: Sequence | None = None
 
@@ -90,7 +100,7 @@ class EngineLoop:
         if not (self._scheduler.num_running or self._scheduler.num_waiting):
             self._compute_ahead()
             return
-        start = time.perf_counter()
+        start = self._clock()
         if not self._runner.is_in_flight:
             self._admit()
         num_decoding = self._scheduler.num_decoding
@@ -103,7 +113,7 @@ class EngineLoop:
             self._step_with_draft(chunks[0], draft, start)
             return
         outputs = self._compute_safely(chunks, goes_on=not draft and not self._scheduler.can_admit)
-        seconds = time.perf_counter() - start
+        seconds = self._clock() - start
         if is_lone:
             self._prompt_lookup.note_plain(seconds)
         num_prefill_tokens = sum(chunk.num_tokens for chunk in chunks) - num_decoding
@@ -203,7 +213,7 @@ class EngineLoop:
             sequence.num_computed += len(tokens)
             if finish_reason is not None:
                 self._finish(sequence)
-            seconds = time.perf_counter() - start
+            seconds = self._clock() - start
             self._prompt_lookup.note_draft(len(tokens), seconds)
             request_id = sequence.request.request_id
             output = RequestOutput(request_id, tuple(tokens), finish_reason, sequence.num_cached_tokens)

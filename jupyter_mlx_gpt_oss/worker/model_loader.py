@@ -26,6 +26,8 @@ from jupyter_mlx_gpt_oss.worker.download import download
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Head
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
+from jupyter_mlx_gpt_oss.worker.ranks import ALONE, Ranks
+from jupyter_mlx_gpt_oss.worker.sharding import check_divisible, shard
 
 DEMO = "demo"
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX keeps freed buffers for reuse, by default as many as there is memory
@@ -49,13 +51,14 @@ class LoadedModel:
     constraints: ConstraintFactory
 
 
-def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
+def load(name: str, context_length: int | None, report: Report, ranks: Ranks = ALONE) -> LoadedModel:
     """Load a model.
 
     Args:
         name: `demo`, a directory, or a Hugging Face id.
         context_length: tokens; None or more than the model was made for: what it was made for.
         report: told of the progress.
+        ranks: that share the model.
 
     Raises:
         ModelLoadError: it is no gpt_oss checkpoint, incomplete, or not to be had.
@@ -64,13 +67,14 @@ def load(name: str, context_length: int | None, report: Report) -> LoadedModel:
     is_on_cpu = mx.default_device() == mx.cpu
     prepare_device()
     checkpoint = read_checkpoint(_resolve(name, report))
-    _check_memory(checkpoint, is_on_cpu=is_on_cpu)
+    check_divisible(checkpoint.config, ranks.size)
+    _check_memory(checkpoint, is_on_cpu=is_on_cpu, num_ranks=ranks.size)
     vocabulary_size = int(checkpoint.config["vocab_size"])
     constraints = ConstraintFactory(vocabulary_size)
     meanwhile = threading.Thread(target=constraints.prepare, name="gpt-oss constraints", daemon=True)
     if checkpoint.weight_bytes > _SLOW_BYTES:
         meanwhile.start()
-    model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report)
+    model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report, ranks=ranks)
     head: Head = NarrowHead(model) if name == DEMO and is_on_cpu else FullHead(model)
     report(Progress(stage=ProgressStage.WARMING_UP))
     _warm_up(model, head)
@@ -107,11 +111,10 @@ def _resolve(name: str, report: Report) -> Path:
     return download(name, report)
 
 
-def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool) -> None:
+def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool, num_ranks: int) -> None:
     # On the CPU the tensors that are not packed are computed, and so kept, in float32.
-    needed = (
-        checkpoint.weight_bytes + (2 * checkpoint.num_parameters_float if is_on_cpu else 0) + _RESERVE_BYTES
-    )
+    weights = checkpoint.weight_bytes + (2 * checkpoint.num_parameters_float if is_on_cpu else 0)
+    needed = weights // num_ranks + _RESERVE_BYTES
     available = psutil.virtual_memory().available
     if not is_on_cpu:
         available = int(mx.device_info().get("max_recommended_working_set_size", available))
@@ -122,7 +125,7 @@ def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool) -> None:
         )
 
 
-def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report) -> Any:
+def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report, ranks: Ranks) -> Any:
     try:
         model, _ = load_mlx_model(checkpoint.directory, lazy=True)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
@@ -132,6 +135,7 @@ def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report) -> Any:
         ) from error
     if is_on_cpu:
         model.set_dtype(mx.float32)  # bf16 is 9 times slower there, fp16 37 times
+    shard(model, ranks)  # before anything is read, so that only this rank's part is
     done = 0
     for part in [*model.layers, model]:
         parameters: list[mx.array] = list(dict(tree_flatten(part.parameters(), destination={})).values())

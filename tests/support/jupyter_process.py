@@ -102,8 +102,9 @@ def _wait_for_runtime_file(process: "subprocess.Popen[bytes]", home: Path) -> di
     while time.monotonic() < deadline:
         log = (home / "server.log").read_text(encoding="utf-8", errors="replace")
         assert process.poll() is None, log
-        if file.is_file() and "is running at" in log:
-            info: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+        text = file.read_text(encoding="utf-8") if file.is_file() else ""
+        if text.endswith("}") and "is running at" in log:  # it is not written at once
+            info: dict[str, Any] = json.loads(text)
             return info
         time.sleep(0.1)  # another process's start has no event to wait for
     raise AssertionError(f"the server did not start in {_START_SECONDS:.0f} s:\n{log}")

@@ -1,0 +1,60 @@
+"""A hostfile to running ranks, and the socket to rank 0, which runs on this machine.
+
+`mlx.launch` starts the ranks, here and over ssh, and passes no open socket on: rank 0 connects to a socket file, in a
+folder that only this user can enter. Imports no MLX.
+"""
+
+import asyncio
+import shutil
+import socket
+import sys
+import tempfile
+from pathlib import Path
+
+_LAUNCH = "from mlx._distributed_utils.launch import main; main()"  # what `mlx.launch` is
+_WORKER = "jupyter_mlx_gpt_oss.worker"
+_START_SECONDS = 300.0
+
+
+async def start_ranks(hostfile: str) -> tuple[asyncio.subprocess.Process, socket.socket]:
+    """Start the ranks of a hostfile; return the launcher's process and the connection to rank 0.
+
+    Raises:
+        OSError: they did not start; the log has the launcher's words.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="gpt-oss-"))
+    address = str(folder / "rank-0")
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.setblocking(False)  # noqa: FBT003  its own signature
+        listener.bind(address)
+        listener.listen(1)
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-c", _LAUNCH, "--hostfile", hostfile, "--"),
+            *(sys.executable, "-m", _WORKER, address),
+            stdin=asyncio.subprocess.PIPE,  # held open: the launcher reads it without end once it is closed
+            stdout=asyncio.subprocess.DEVNULL,
+            start_new_session=True,
+        )
+        return process, await _accept(listener, process)
+    finally:
+        listener.close()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+async def _accept(listener: socket.socket, process: asyncio.subprocess.Process) -> socket.socket:
+    accepting = asyncio.ensure_future(asyncio.get_running_loop().sock_accept(listener))
+    ending = asyncio.ensure_future(process.wait())
+    try:
+        await asyncio.wait({accepting, ending}, timeout=_START_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+        if accepting.done():
+            connection, _ = accepting.result()
+            return connection
+        if not ending.done():
+            process.kill()
+            raise OSError(f"the ranks did not start in {_START_SECONDS:.0f} s; see the log")
+        raise OSError(f"the ranks ended with status {ending.result()}; see the log, and the hostfile")
+    finally:
+        accepting.cancel()
+        ending.cancel()
+        await asyncio.gather(accepting, ending, return_exceptions=True)
