@@ -4,7 +4,9 @@ Knows Jupyter's display messages, and nothing of IPython, HTTP or conversations.
 `<details>` that the reader has opened or closed stays as they left it.
 """
 
+import threading
 from collections.abc import Callable
+from contextvars import copy_context
 from typing import Protocol, TextIO
 
 from jupyter_mlx_gpt_oss.magics.outputs import Output, SegmentOutputs
@@ -42,6 +44,13 @@ class CellDisplay(Protocol):
         """Show all of `transcript`, and the quiet lines below it."""
 
 
+def start_daemon_timer(seconds: float, function: Callable[[], None]) -> None:
+    """Call `function` in a thread of its own, which sees the context variables of the caller: its cell."""
+    timer = threading.Timer(seconds, copy_context().run, [function])
+    timer.daemon = True
+    timer.start()
+
+
 class NotebookDisplay:
     """Outputs of a notebook's cell: those of each segment, one for the last line.
 
@@ -53,6 +62,7 @@ class NotebookDisplay:
         clock: seconds, monotonic.
         update_interval_seconds: the least time between two updates; a slow rendering makes it longer.
         hide_reasoning: show that the model reasons, and not what.
+        start_timer: has a function called after some seconds.
     """
 
     def __init__(
@@ -62,29 +72,63 @@ class NotebookDisplay:
         update_interval_seconds: float,
         *,
         hide_reasoning: bool,
+        start_timer: Callable[[float, Callable[[], None]], object] = start_daemon_timer,
     ) -> None:
         self._publish = publish
         self._clock = clock
         self._update_interval_seconds = update_interval_seconds
         self._hide_reasoning = hide_reasoning
+        self._start_timer = start_timer
         self._segments: list[SegmentOutputs] = []
         self._spare: Output | None = None
         self._next_update_seconds = 0.0
+        self._waiting: Transcript | None = None
+        self._has_timer = False
+        # SAFETY: all of the above belongs to the cell's thread, and to a timer's while that holds the lock.
+        self._lock = threading.Lock()
 
     def progress(self, line: str) -> None:
         """Show `line` below everything, until something takes its place."""
-        if self._spare is None:
-            self._spare = Output(self._publish)
-        self._spare.put(quiet_line_to_html(line), line)
+        with self._lock:
+            self._show_progress(line)
 
     def show(self, transcript: Transcript) -> None:
-        """Show what is new; text that only grew waits until the next update is due."""
-        is_new = len(self._visible(transcript)) > len(self._segments)
-        if is_new or self._clock() >= self._next_update_seconds:
-            self.show_at_once(transcript)
+        """Show what is new; text that only grew waits until the next update is due, whether or not more comes."""
+        with self._lock:
+            is_new = len(self._visible(transcript)) > len(self._segments)
+            seconds = self._next_update_seconds - self._clock()
+            if is_new or seconds <= 0:
+                self._show(transcript)
+                return
+            self._waiting = transcript
+            if not self._has_timer:
+                self._has_timer = True
+                self._start_timer(seconds, self._show_waiting)
 
     def show_at_once(self, transcript: Transcript) -> None:
         """Show all that is new, and set when the next update is due."""
+        with self._lock:
+            self._show(transcript)
+
+    def make_room(self) -> None:
+        """Do nothing: each output of a cell stands for itself."""
+
+    def finish(self, transcript: Transcript, lines: list[str]) -> None:
+        """Show all of it, without waiting, and `lines` below it."""
+        with self._lock:
+            self._waiting = None
+            self._update(transcript)
+            html = "".join(quiet_line_to_html(line) for line in lines)
+            self._new_output().put(html, "\n".join(lines))
+
+    def _show_waiting(self) -> None:
+        with self._lock:
+            self._has_timer = False
+            if self._waiting is not None:
+                self._show(self._waiting)
+
+    def _show(self, transcript: Transcript) -> None:
+        self._waiting = None
         started_seconds = self._clock()
         self._update(transcript)
         self._show_hidden_reasoning(transcript)
@@ -92,14 +136,10 @@ class NotebookDisplay:
         pause_seconds = RENDER_TIME_FACTOR * (ended_seconds - started_seconds)
         self._next_update_seconds = ended_seconds + max(self._update_interval_seconds, pause_seconds)
 
-    def make_room(self) -> None:
-        """Do nothing: each output of a cell stands for itself."""
-
-    def finish(self, transcript: Transcript, lines: list[str]) -> None:
-        """Show all of it, without waiting, and `lines` below it."""
-        self._update(transcript)
-        html = "".join(quiet_line_to_html(line) for line in lines)
-        self._new_output().put(html, "\n".join(lines))
+    def _show_progress(self, line: str) -> None:
+        if self._spare is None:
+            self._spare = Output(self._publish)
+        self._spare.put(quiet_line_to_html(line), line)
 
     def _visible(self, transcript: Transcript) -> list[Segment]:
         return _visible_segments(transcript, hide_reasoning=self._hide_reasoning)
@@ -117,7 +157,7 @@ class NotebookDisplay:
     def _show_hidden_reasoning(self, transcript: Transcript) -> None:
         last = transcript.segments[-1] if transcript.segments else None
         if self._hide_reasoning and isinstance(last, ReasoningSegment) and last.ended_seconds is None:
-            self.progress("reasoning…")
+            self._show_progress("reasoning…")
 
 
 class TerminalDisplay:

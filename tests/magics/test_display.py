@@ -21,6 +21,7 @@ class Page:
         self.publish_seconds = 0.0
         self.outputs: dict[str, str] = {}
         self.messages: list[str] = []
+        self.timers: list[tuple[float, Callable[[], None]]] = []
 
     def publish(self, data: dict[str, str], *, transient: Any, update: bool) -> None:
         assert set(data) == {"text/html", "text/plain"}
@@ -31,6 +32,16 @@ class Page:
 
     def clock(self) -> float:
         return self.seconds
+
+    def start_timer(self, seconds: float, function: Callable[[], None]) -> None:
+        self.timers.append((seconds, function))
+
+    def wait(self) -> None:
+        """Let the time pass until every timer has rung."""
+        while self.timers:
+            seconds, function = self.timers.pop(0)
+            self.seconds += seconds
+            function()
 
     @property
     def texts(self) -> list[str]:
@@ -43,7 +54,9 @@ def page() -> Page:
 
 
 def notebook_display(page: Page, *, hide_reasoning: bool = False) -> NotebookDisplay:
-    return NotebookDisplay(page.publish, page.clock, 0.05, hide_reasoning=hide_reasoning)
+    return NotebookDisplay(
+        page.publish, page.clock, 0.05, hide_reasoning=hide_reasoning, start_timer=page.start_timer
+    )
 
 
 def test_each_segment_has_its_own_output(page: Page) -> None:
@@ -78,6 +91,36 @@ def test_updates_wait_until_they_are_due(page: Page) -> None:
 
     assert len(page.messages) == pytest.approx(20, abs=4)
     assert page.texts == ["x" * 100, "done"]
+
+
+def test_what_came_is_shown_when_an_update_is_due_though_nothing_more_comes(page: Page) -> None:
+    display = notebook_display(page)
+    first = fold(delta(content="One, "))
+    display.show(first)
+    second = fold(delta(content="two, "), onto=first)
+    display.show(second)
+    display.show(fold(delta(content="three"), onto=second))
+    assert page.texts == ["One, "]
+    assert [seconds for seconds, _ in page.timers] == [0.05]
+
+    page.wait()
+
+    assert page.texts == ["One, two, three"]
+
+
+def test_a_timer_that_rings_late_changes_nothing(page: Page) -> None:
+    display = notebook_display(page)
+    first = fold(delta(content="One, "))
+    display.show(first)
+    second = fold(delta(content="two"), onto=first)
+    display.show(second)
+    display.finish(second, ["done"])
+    num_messages = len(page.messages)
+
+    page.wait()
+
+    assert page.texts == ["One, two", "done"]
+    assert len(page.messages) == num_messages
 
 
 def test_slow_rendering_makes_updates_rarer(page: Page) -> None:

@@ -4,6 +4,7 @@ import gc
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 from jupyter_mlx_gpt_oss.magics.segments import Usage
@@ -45,6 +46,9 @@ def test_a_plain_cell_loads_nothing_heavy_and_a_schema_only_pydantic(
 
 def _num_displayed() -> int:
     """How many pieces of a transcript, and displays of one, the kernel holds."""
+    for thread in threading.enumerate():
+        if isinstance(thread, threading.Timer):
+            thread.join()  # it holds what it would have shown
     gc.collect()
     modules = tuple(
         f"jupyter_mlx_gpt_oss.magics.{name}" for name in ("display", "outputs", "segments", "transcript")
