@@ -88,6 +88,8 @@ class Scheduler:
             may_run: whether a sequence can start now; one that cannot keeps its place, and lets others pass.
         """
         admitted: list[Sequence] = []
+        if not self.can_admit:  # the usual step: nothing is sorted
+            return admitted
         for sequence in self._in_turn():
             if len(self._running) >= self._max_running:
                 break
