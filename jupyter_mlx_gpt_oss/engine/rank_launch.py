@@ -11,7 +11,13 @@ import sys
 import tempfile
 from pathlib import Path
 
-_LAUNCH = "from mlx._distributed_utils.launch import main; main()"  # what `mlx.launch` is
+# What `mlx.launch` is; but it waits until its ranks' input can be written to, which is always, and so never waits.
+_LAUNCH = """
+import select
+from mlx._distributed_utils import launch
+launch.select = lambda read, _write, failed, seconds: select.select(read, [], failed, seconds)
+launch.main()
+"""
 _WORKER = "jupyter_mlx_gpt_oss.worker"
 _START_SECONDS = 300.0
 
