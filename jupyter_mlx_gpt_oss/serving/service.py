@@ -69,6 +69,7 @@ class Service:
         self._version = version
         self._clock = clock
         self._started = clock()
+        self._began_seconds = time.monotonic()  # the clock may be set back
 
     @cached_property
     def engine(self) -> Engine:
@@ -186,7 +187,7 @@ class Service:
             "prefix_cache_bytes": engine.prefix_cache_bytes,
             "tokens_per_second": round(engine.tokens_per_second, 1),
             "engine_restarts": engine.num_restarts,
-            "uptime_seconds": round(self._clock() - self._started, 3),
+            "uptime_seconds": round(time.monotonic() - self._began_seconds, 3),
         }
 
     async def _prompts(self, owner: str) -> "ChatPrompts":

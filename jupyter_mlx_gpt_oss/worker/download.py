@@ -54,7 +54,7 @@ def download(model_id: str, report: Callable[[Progress], None]) -> Path:
         ) from error
     except OSError as error:
         raise ModelLoadError(
-            f"{model_id!r} cannot be downloaded: {error}. Check the free disk space."
+            f"{model_id!r} cannot be downloaded: {error.strerror or type(error).__name__}. Check the free disk space."
         ) from error
 
 

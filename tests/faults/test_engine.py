@@ -1,0 +1,104 @@
+"""What befalls the engine process: each time the answer goes on, or ends with an error; nothing hangs, nothing is left."""
+
+import asyncio
+from pathlib import Path
+
+import psutil
+import pytest
+
+from jupyter_mlx_gpt_oss.engine.base import EngineState
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
+from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
+from jupyter_mlx_gpt_oss.errors import EngineDeadError, OutOfMemoryError
+from tests.support.engine_caller import answer_of, engine_process, greedy_request, workers_of_this_process
+
+LONG = greedy_request("long", max_tokens=60)
+
+
+@pytest.fixture
+def config(tiny_checkpoint: Path) -> EngineConfig:
+    return EngineConfig(model=str(tiny_checkpoint), max_waiting_requests=10_000)
+
+
+def connection_of(engine: EngineProcess) -> WorkerConnection:
+    connection = engine._worker
+    assert connection is not None
+    return connection
+
+
+def say_garbage(connection: WorkerConnection) -> None:
+    connection._reader.feed_data(b'{"type": "step", "outputs": 5}\n')
+
+
+def say_half_a_frame(connection: WorkerConnection) -> None:
+    connection._reader.feed_data(b'{"type": "step", "outp')
+    connection._reader.feed_eof()
+
+
+def send_garbage(connection: WorkerConnection) -> None:
+    connection._writer.write(b"\xff\xfe nonsense\n")
+
+
+def send_half_a_frame(connection: WorkerConnection) -> None:
+    connection._writer.write(b'{"type": "generate", "requ')
+    connection._writer.write_eof()
+
+
+async def test_a_broken_frame_costs_the_process_and_no_token(config: EngineConfig) -> None:
+    async with engine_process(config) as engine:
+        expected = await answer_of(engine, LONG)
+        for num_restarts, break_it in enumerate(
+            (say_garbage, say_half_a_frame, send_garbage, send_half_a_frame), start=1
+        ):
+            begun = asyncio.Event()
+            answer = asyncio.create_task(answer_of(engine, LONG, begun=begun))
+            await begun.wait()
+            break_it(connection_of(engine))
+            assert await answer == expected
+            assert engine.status().num_restarts == num_restarts
+
+
+async def test_a_process_that_ends_while_it_loads_is_told_and_the_next_request_tries_again(
+    config: EngineConfig,
+) -> None:
+    async with engine_process(config) as engine:
+        await engine._start()
+        workers_of_this_process()[-1].kill()
+        with pytest.raises(EngineDeadError, match="ended while it loaded the model"):
+            await answer_of(engine, LONG)
+        assert engine.status().state is EngineState.FAILED
+        assert len((await answer_of(engine, LONG))[0]) == 60
+
+
+async def test_memory_that_runs_out_ends_in_an_error_or_in_a_new_process_and_the_next_request_is_answered(
+    config: EngineConfig,
+) -> None:
+    async with engine_process(config) as engine:
+        await engine.load()
+        worker = workers_of_this_process()[-1]
+        soft, hard = worker.rlimit(psutil.RLIMIT_AS)
+        worker.rlimit(psutil.RLIMIT_AS, (worker.memory_info().vms, hard))
+        hungry = greedy_request("hungry", prompt=tuple(range(1000)) * 5, max_tokens=2)
+        try:
+            assert len((await answer_of(engine, hungry))[0]) == 2
+        except OutOfMemoryError:
+            worker.rlimit(psutil.RLIMIT_AS, (soft, hard))
+        else:
+            assert engine.status().num_restarts == 1
+        assert len((await answer_of(engine, LONG))[0]) == 60
+
+
+async def test_ten_thousand_requests_wait_and_are_cancelled(config: EngineConfig) -> None:
+    async with engine_process(config) as engine:
+        expected = await answer_of(engine, LONG)
+        begun = asyncio.Event()
+        requests = [greedy_request(f"queued-{number}", max_tokens=1000) for number in range(10_000)]
+        answers = [asyncio.create_task(answer_of(engine, request, begun=begun)) for request in requests]
+        await begun.wait()
+        for answer in answers:
+            answer.cancel()
+        await asyncio.gather(*answers, return_exceptions=True)
+        assert await answer_of(engine, LONG) == expected
+        status = engine.status()
+        assert (status.num_running, status.num_waiting, status.num_restarts) == (0, 0, 0)
