@@ -1,4 +1,6 @@
 import json
+import re
+from html import unescape
 
 import pytest
 
@@ -108,14 +110,36 @@ def test_lines_and_tables_are_escaped() -> None:
     assert quiet_line_to_html("") == ""
 
 
-def test_the_styles_survive_an_untrusted_notebook() -> None:
-    html = segment_to_html(ReasoningSegment(0, "a", 0.0)) + segment_to_html(
-        ToolCallSegment(0, 0, "a", "f", "{}")
-    )
+# What GitHub keeps of a notebook's HTML (github.com/gjtorikian/html-pipeline, its sanitization filter), and
+# JupyterLab of one that is not trusted.
+KEPT_TAGS = re.compile(
+    "a|b|blockquote|br|code|del|details|div|em|h[1-6]|hr|li|ol|p|pre|span|strong|summary|table|tbody|td|th|thead|tr|ul"
+)
+EVERYTHING: list[Segment] = [
+    ReasoningSegment(0, "Let me think.", 0.0, 1.0),
+    TextSegment(
+        0,
+        "# A\n\n**b** *c* `d` [e](https://f.org) ~~g~~\n\n> h\n\n1. i\n\n---\n\n| j |\n|---|\n| k |\n\n```py\nl\n```\n$m$",
+    ),
+    ToolCallSegment(0, 0, "a", "f", '{"n": "' + "o" * 200 + '"}', ToolResult('[{"p": "q"}]')),
+    ToolCallSegment(0, 0, "a", "python", '{"code": "r = 1"}', ToolResult("ValueError: s", is_error=True)),
+]
 
+
+def test_what_is_shown_survives_github_and_an_untrusted_notebook() -> None:
+    html = "".join(map(segment_to_html, EVERYTHING)) + quiet_line_to_html("t") + rows_to_table([("u", "v")])
+
+    assert all(KEPT_TAGS.fullmatch(tag) for tag in re.findall(r"<([a-z0-9]+)", html))
+    assert set(re.findall(r'class="([^"]*)"', html)) == {"math"}
     assert "var(" not in html
-    assert "class=" not in html
     assert " id=" not in html
+
+
+def test_without_styles_nothing_is_lost() -> None:
+    for segment in EVERYTHING:
+        text = unescape(re.sub("<[^>]*>", "", segment_to_html(segment)))
+        words = re.findall(r"[a-z]{3,}|[A-Za-z]+Error", segment_to_text(segment))
+        assert all(word in text for word in words if word not in {"tool", "result", "error", "https", "org"})
 
 
 @pytest.mark.parametrize(
