@@ -89,6 +89,7 @@ def test_a_notebook_finds_the_server_that_started_its_kernel(
     with kernel_of_server(server, token=token, password=password) as kernel:
         assert f"{place_of(server)}{FROM_ENVIRONMENT}" in kernel.run(STATUS)
         assert ANSWER in kernel.run(QUESTION)
+        assert "demo is loaded" in kernel.run("%oss model demo")
 
 
 @pytest.mark.parametrize("kind", ["lab", "notebook", "server"])

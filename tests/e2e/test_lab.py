@@ -1,144 +1,194 @@
-"""A `%%oss` cell in a real JupyterLab, in a real browser."""
+"""`%%oss` in a real JupyterLab, in a real browser; the model plays what these tests have written down.
+
+Set UPDATE_PICTURES=1 to put the pictures of this run into docs/images.
+"""
 
 import json
-import os
-import shutil
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect
 
-from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
+from tests.support.answer_book import ENGINE
+from tests.support.contrast import least_contrast
+from tests.support.jupyter_process import JupyterProcess, jupyter_process
+from tests.support.notebook_page import (
+    LOAD,
+    ROOT,
+    TIMEOUT_MILLISECONDS,
+    NotebookPage,
+    ask_server,
+    lab_arguments,
+    needs_browser,
+    open_browser,
+    take_picture,
+)
+from tests.support.notebook_scenes import (
+    BALL,
+    BALL_THOUGHT,
+    BOOK,
+    ENDLESS,
+    FIRST,
+    FRAME,
+    PLOT,
+    SECOND,
+    SLOW_BALL,
+    THINKING,
+    TOOLS,
+    WEATHER,
+    WRITING,
+)
 
-ARTIFACTS = Path(__file__).parent.parent.parent / "artifacts"
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-ARGUMENTS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-sync",
-    "--no-first-run",
-]
+pytestmark = needs_browser
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(
-        CHROMIUM is None and not os.environ.get("CI"),
-        reason="needs a Chromium: apt-get install chromium, or a Google Chrome",
-    ),
-]
-
-TOOL = '''def get_weather(city: str) -> dict:
-    """Get the current weather.
-
-    Args:
-        city: Name of the city.
-    """
-    return {"city": city, "temperature": 21, "sky": "sunny"}'''
+MODEL = "--GptOss.model=gpt-oss-20b"
+THEMES = "lab/api/settings/@jupyterlab/apputils-extension:themes"
 
 
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]:
     home = tmp_path_factory.mktemp("lab")
-    settings = home / "lab-settings"  # no question about news over the first screenshot
-    settings.mkdir()
-    (settings / "overrides.json").write_text(
-        '{"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": false}}'
-    )
-    arguments = (
-        "lab",
-        "--port=0",
-        f"--LabApp.app_settings_dir={settings}",
-        "--LabApp.extension_manager=readonly",
-    )
-    with jupyter_process(home, *arguments) as server:
-        yield server
+    BOOK.write(home)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT))
+        with jupyter_process(home, *lab_arguments(home), ENGINE, MODEL) as server:
+            yield server
 
 
 @pytest.fixture
 def page() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-        page = browser.new_page(viewport={"width": 1100, "height": 620}, device_scale_factor=2)
-        page.set_default_timeout(60_000)
+    with open_browser() as browser:
+        page = browser.new_page(viewport={"width": 1000, "height": 760}, device_scale_factor=1.5)
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
         yield page
-        _shot(page, "lab-last")
-        browser.close()
 
 
-def _open(page: Page, lab: JupyterProcess, cells: list[str]) -> None:
-    """Write a notebook, open it alone in a tab, and wait for its kernel."""
-    name = f"{uuid.uuid4().hex}.ipynb"
-    notebook = {
-        "cells": [
-            {
-                "cell_type": "code",
-                "id": f"cell-{index}",
-                "metadata": {},
-                "source": source,
-                "outputs": [],
-                "execution_count": None,
-            }
-            for index, source in enumerate(cells)
-        ],
-        "metadata": {"kernelspec": {"name": "python3", "display_name": "Python 3", "language": "python"}},
-        "nbformat": 4,
-        "nbformat_minor": 5,
-    }
-    (lab.home / name).write_text(json.dumps(notebook), encoding="utf-8")
-    page.goto(f"{lab.url}doc/workspaces/{uuid.uuid4().hex}/tree/{name}?token={TOKEN}")
-    page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+@pytest.fixture
+def notebook(page: Page, server: JupyterProcess) -> NotebookPage:
+    return NotebookPage(page, server)
 
 
-def _run_cell(page: Page, index: int) -> None:
-    page.locator(".jp-CodeCell").nth(index).locator(".cm-content").click()
-    page.keyboard.press("Control+Enter")
+def test_an_answer_grows_while_it_comes_and_its_reasoning_closes_itself(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, f"%%oss\n{SLOW_BALL}"], "Throw.ipynb")
+    notebook.run(0, 1)
+    output = notebook.output(1)
+    expect(output.locator("details[open]")).to_contain_text("over g. At 45")
+    notebook.shot("lab-reasoning")
+    early = output.inner_text()
+    THINKING.open(notebook.server.home)
+    expect(output.locator("details:not([open])")).to_be_visible()
+    expect(output).to_contain_text("35.3")
+    later = output.inner_text()
+    notebook.picture("lab-streaming", 1)
+    WRITING.open(notebook.server.home)
+    expect(output).to_contain_text("tokens/s")
+    whole = output.inner_text()
+    notebook.shot("lab-answer")
+
+    assert "lands after" not in early
+    assert "lands after" in later
+    assert len(later) < len(whole)
+    assert output.locator("summary").inner_text().startswith(f"Reasoning: {len(BALL_THOUGHT.split())} words")
+    assert output.locator("mjx-container").count() >= 2
+    assert output.locator("td strong").inner_text() == "40.8 m"
+    assert output.locator("pre span[style]", has_text="return").count() == 1
 
 
-def _shot(page: Page, name: str) -> None:
-    ARTIFACTS.mkdir(exist_ok=True)
-    page.screenshot(path=str(ARTIFACTS / f"{name}.png"))
+def test_tools_show_their_calls_and_their_results(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, TOOLS, f"%%oss\n{WEATHER}"], "Umbrella.ipynb")
+    notebook.run(0, 1, 2)
+    output = notebook.output(2)
+    expect(output).to_contain_text("tokens/s")
+    notebook.picture("lab-tool", 2)
+
+    assert output.locator("code", has_text='find_city(name="Kyoto")').count() == 1
+    assert output.locator("tr", has_text="country").inner_text().split() == ["country", "Japan"]
+    assert output.locator("table.dataframe").inner_text().split()[:2] == ["degrees", "sky"]
+    assert output.locator("strong").inner_text() == "Wednesday"
 
 
-def test_a_cell_streams_its_reasoning_calls_a_tool_and_answers(page: Page, lab: JupyterProcess) -> None:
-    _open(
-        page,
-        lab,
-        ["%load_ext jupyter_mlx_gpt_oss", TOOL, "%%oss -t get_weather\nWhat is the weather in Kyoto?"],
-    )
-    for index in range(3):
-        _run_cell(page, index)
-    output = page.locator(".jp-CodeCell").nth(2).locator(".jp-OutputArea").first
-    output.get_by_text("21 °C").first.wait_for()
-    output.get_by_text("tokens/s").first.wait_for()
-    _shot(page, "lab-tool")
-    text = output.inner_text()
-    assert "get_weather" in text
-    assert "Kyoto" in text
-    details = output.locator("details")
-    assert details.count() >= 1
-    assert all(details.nth(index).get_attribute("open") is None for index in range(details.count()))
-    assert "Traceback" not in text
+def test_code_runs_after_a_yes_and_its_figure_is_shown(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, FRAME, f"%%oss --python ask\n{PLOT}"], "Rides.ipynb")
+    notebook.run(0, 1, 2)
+    output = notebook.output(2)
+    reply = output.locator(".jp-Stdin-input")
+    reply.wait_for()
+    expect(output.locator("pre").first).to_contain_text('rides.nlargest(3, "bikes")')
+    assert output.locator("img").count() == 0
+    notebook.shot("lab-python-ask")
+    reply.fill("y")
+    reply.press("Enter")
+    expect(output).to_contain_text("tokens/s")
+    notebook.picture("lab-python", 2)
+
+    assert output.locator("img").count() == 1
+    assert output.locator("table.dataframe").count() == 1
+    assert "Traceback" not in output.inner_text()
 
 
-def test_text_grows_while_the_model_writes(page: Page, lab: JupyterProcess) -> None:
-    _open(page, lab, ["%load_ext jupyter_mlx_gpt_oss", "%%oss\nTell me a story."])
-    _run_cell(page, 0)
-    page.evaluate(
-        """() => {
-            window.lengths = [];
-            const cell = document.querySelectorAll(".jp-CodeCell")[1];
-            const note = () => window.lengths.push(cell.querySelector(".jp-OutputArea").innerText.length);
-            new MutationObserver(note).observe(cell, {childList: true, subtree: true, characterData: true});
-        }"""
-    )
-    _run_cell(page, 1)
-    output = page.locator(".jp-CodeCell").nth(1).locator(".jp-OutputArea").first
-    output.get_by_text("Once upon a time").first.wait_for()
-    _shot(page, "lab-streaming")
-    output.get_by_text("tokens/s").first.wait_for()
-    _shot(page, "lab-story")
-    lengths = page.evaluate("window.lengths")
-    assert len({length for length in lengths if length > 200}) >= 4
+def test_everything_is_readable_in_a_light_and_in_a_dark_theme(notebook: NotebookPage) -> None:
+    cells = [
+        LOAD,
+        TOOLS,
+        FRAME,
+        f"%%oss\n{BALL}",
+        f"%%oss --new\n{WEATHER}",
+        f"%%oss --new --python auto\n{PLOT}",
+    ]
+    notebook.create([*cells, "%%oss --python never\nHi", "%oss history"], "Themes.ipynb")
+    notebook.menu("Run", "Run All Cells")
+    notebook.wait_until_done(6)
+    notebook.run(7)
+    notebook.wait_until_done(7)
+    notebook.save()
+    for theme in ("Light", "Dark"):
+        ask_server(notebook.server, "PUT", THEMES, {"raw": json.dumps({"theme": f"JupyterLab {theme}"})})
+        notebook.open()
+        for index in (3, 4, 5, 7):
+            contrast, text = least_contrast(notebook.output(index))
+            assert contrast >= 3.0, f"{theme}: {text!r}"
+            take_picture(notebook.cell(index), f"lab-{theme.lower()}-{index}")
+        notebook.picture(f"lab-{theme.lower()}", 3)
+    ask_server(notebook.server, "PUT", THEMES, {"raw": "{}"})
+
+
+def test_interrupting_stops_the_answer_and_keeps_what_came(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, f"%%oss\n{ENDLESS}", "never = 1"], "Interrupt.ipynb")
+    notebook.menu("Run", "Run All Cells")
+    output = notebook.output(1)
+    expect(output).to_contain_text("One, two, three,")
+    notebook.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+    expect(output).to_contain_text("the generation is stopped")
+    notebook.wait_until_idle()
+    notebook.shot("lab-interrupt")
+
+    assert "One, two, three," in output.inner_text()
+    assert "Traceback" not in output.inner_text()
+    assert notebook.prompt(2).inner_text().strip() == "[ ]:"
+    assert ask_server(notebook.server, "GET", "gpt-oss/health")["active_requests"] == 0
+
+
+def test_a_cell_that_fails_says_so_in_a_line_and_stops_run_all(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, "%%oss -t find_city\nWhere is Kyoto?", "never = 1"], "Error.ipynb")
+    notebook.menu("Run", "Run All Cells")
+    output = notebook.output(1)
+    expect(output).to_contain_text("the notebook has no function of that name")
+    notebook.wait_until_idle()
+    notebook.shot("lab-error")
+
+    assert len(output.inner_text().strip().splitlines()) == 1
+    assert notebook.prompt(2).inner_text().strip() == "[ ]:"
+
+
+def test_a_notebook_that_is_run_twice_holds_the_same_conversation(notebook: NotebookPage) -> None:
+    notebook.create([LOAD, f"%%oss\n{FIRST}", f"%%oss\n{SECOND}", "%oss history"], "Twice.ipynb")
+    histories = []
+    for last_number in ("[4]:", "[8]:"):
+        notebook.menu("Run", "Run All Cells")
+        expect(notebook.prompt(3)).to_have_text(last_number)
+        expect(notebook.output(3)).to_contain_text("You are Ada.")
+        histories.append(notebook.output(3).inner_text())
+    notebook.shot("lab-twice")
+
+    assert histories[0] == histories[1]
+    assert histories[0].count("My name is Ada.") == 1

@@ -19,7 +19,7 @@ from tests.support.jupyter_process import JupyterProcess
 SERVICE_TOKEN = "the-token-of-a-service"  # it may start servers, and use them
 USER = "ada"
 _ROOT = Path(__file__).parents[2]
-_START_SECONDS = 120.0
+_START_SECONDS = 240.0
 _CONFIG = """
 c.JupyterHub.proxy_class = "tests.support.jupyter_hub.NoProxy"
 c.JupyterHub.bind_url = "http://127.0.0.1:{public_port}/hub-at/"

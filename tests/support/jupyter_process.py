@@ -18,6 +18,8 @@ from tests.support.processes import engine_workers
 
 TOKEN = "e2e-token"  # the server's own, for this machine and this test
 _START_SECONDS = 90.0
+# A base URL and a key: with them in the environment, the same tests run through a remote engine.
+_REMOTE_OPTIONS = {"TEST_ENGINE_URL": "GptOss.engine_url", "TEST_ENGINE_KEY": "GptOssRemote.key"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +82,7 @@ def jupyter_process(home: Path, *arguments: str, cwd: Path | None = None) -> Ite
         "--allow-root",
         "--no-browser",
         f"--ServerApp.token={TOKEN}",
+        *(f"--{option}={os.environ[name]}" for name, option in _REMOTE_OPTIONS.items() if name in os.environ),
     ]
     with (home / "server.log").open("wb") as log:
         process = subprocess.Popen(command, env=environment, cwd=cwd or home, stdout=log, stderr=log)
@@ -91,7 +94,7 @@ def jupyter_process(home: Path, *arguments: str, cwd: Path | None = None) -> Ite
     finally:
         workers = [] if server is None else server.workers()
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) is not None
+        assert process.wait(60) is not None
         _, alive = psutil.wait_procs(workers, timeout=5)
         assert alive == [], "the server left its engine process behind"
 
