@@ -1,18 +1,16 @@
 """Run every client against a real server, each in an environment of its own: `python -m tests.clients.run [CLIENT]...`.
 
-A client is a program of this folder that ends with 0. The engine is `tests/support/able_engine.py`, or with
-`--engine CLASS` another.
+A client is a program of this folder that ends with 0. The engine is `tests/support/able_engine.py`.
 """
 
-import argparse
 import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.support.able_server import KEY, able_server
 from tests.support.jupyter_process import JupyterProcess
+from tests.support.server_for_others import KEY, server_for_others
 from tests.support.venvs import OUT, say, venv_with, version_of
 
 CLIENTS = {
@@ -58,17 +56,13 @@ def run_client(name: str, server: JupyterProcess) -> bool:
     return done.returncode == 0
 
 
-def main() -> int:
+def main(names: list[str]) -> int:
     """Run the clients that are named, or all."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("clients", nargs="*", metavar="CLIENT", choices=[*CLIENTS, []])
-    parser.add_argument("--engine", default="tests.support.able_engine.AbleEngine")
-    options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory() as home, able_server(Path(home), options.engine) as server:
-        passed = [run_client(name, server) for name in options.clients or CLIENTS]
+    with tempfile.TemporaryDirectory() as home, server_for_others(Path(home)) as server:
+        passed = [run_client(name, server) for name in names or CLIENTS]
     return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -3,8 +3,8 @@
 import json
 import subprocess
 
-from tests.support.able_server import KEY
 from tests.support.jupyter_process import JupyterProcess
+from tests.support.server_for_others import KEY
 from tests.support.venvs import OUT, say
 
 VERSION = "0.2.2"

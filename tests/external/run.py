@@ -1,9 +1,10 @@
-"""Run other people's suites against a real server: `python -m tests.external.run [SUITE]...`.
+"""Run other people's suites against a real server: `python -m tests.external.run [--demo] [SUITE]...`.
 
 Each is fetched from its package registry into `tests/external/out`. What they say is written to that folder too; the
 counts stand in README.md. Ends with 1 if a suite fails where README.md does not say why.
 """
 
+import argparse
 import sys
 import tempfile
 from collections.abc import Callable
@@ -12,8 +13,8 @@ from pathlib import Path
 from tests.external.compatcanary import run_compatcanary
 from tests.external.openai_sdk import run_openai_sdk
 from tests.external.schemathesis_run import run_schemathesis
-from tests.support.able_server import able_server
 from tests.support.jupyter_process import JupyterProcess
+from tests.support.server_for_others import server_for_others
 from tests.support.venvs import OUT, say
 
 SUITES: dict[str, Callable[[JupyterProcess], bool]] = {
@@ -23,12 +24,19 @@ SUITES: dict[str, Callable[[JupyterProcess], bool]] = {
 }
 
 
-def main(names: list[str]) -> int:
-    """Run the named suites, or all."""
+def main() -> int:
+    """Run the suites that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("suites", nargs="*", metavar="SUITE", help=", ".join(SUITES))
+    parser.add_argument("--demo", action="store_true", help="answer with the embedded model")
+    options = parser.parse_args()
     OUT.mkdir(exist_ok=True)
     failed = []
-    for name in names or SUITES:
-        with tempfile.TemporaryDirectory() as home, able_server(Path(home)) as server:
+    for name in options.suites or SUITES:
+        with (
+            tempfile.TemporaryDirectory() as home,
+            server_for_others(Path(home), is_demo=options.demo) as server,
+        ):
             if not SUITES[name](server):
                 failed.append(name)
     say(f"Not as README.md says: {', '.join(failed)}." if failed else "All as README.md says.")
@@ -36,4 +44,4 @@ def main(names: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -3,8 +3,8 @@
 import subprocess
 from pathlib import Path
 
-from tests.support.able_server import KEY
 from tests.support.jupyter_process import JupyterProcess
+from tests.support.server_for_others import KEY
 from tests.support.venvs import OUT, say, venv_with
 
 VERSION = "4.32.5"
