@@ -50,6 +50,10 @@ class EngineStatus:
     """Memory of the engine process in use by MLX."""
     prefix_cache_bytes: int = 0
     """Of it, keys and values kept of earlier prompts and answers."""
+    snapshot_bytes: int = 0
+    """Of those, what the sliding layers need to go on from some position."""
+    live_kv_bytes: int = 0
+    """Keys and values of the requests that run."""
     step_seconds: float = 0.0
     """How long the last step took."""
     num_restarts: int = 0

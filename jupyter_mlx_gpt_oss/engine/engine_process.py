@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
+from pathlib import Path
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
@@ -51,6 +52,7 @@ from jupyter_mlx_gpt_oss.errors import (
 _log = logging.getLogger(__name__)
 _LOADING_PATIENCE = 10  # times the stall timeout: a slow disk reports less often than a step
 _MAX_BACKOFF_SECONDS = 30.0
+_UNLOADED = "The model was unloaded. Send the request again to load it."
 _ERRORS: dict[str, type[EngineError]] = {
     error.code: error for error in (ModelLoadError, OutOfMemoryError, GenerationError)
 }
@@ -70,6 +72,7 @@ class EngineProcess:
         self._status = EngineStatus(state=EngineState.UNLOADED)
         self._change = asyncio.Lock()
         self._idle_timer: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
         self._num_restarts = 0
         self._num_crashes_in_a_row = 0
 
@@ -120,13 +123,13 @@ class EngineProcess:
     def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
         """Read a prompt ahead while there is nothing else to do. See `Engine.precompute`."""
         model = self._status.model
-        if model is not None and not self._requests and len(prompt_token_ids) < model.context_length:
+        if model is not None and len(prompt_token_ids) < model.context_length:
             self._post(Precompute(prompt_token_ids))
 
     async def unload(self) -> None:
         """Give all memory of the model back; open requests end with EngineDeadError."""
         async with self._change:
-            await self._end("The model was unloaded. Send the request again to load it.")
+            await self._end(_UNLOADED)
 
     async def stop(self) -> None:
         """Unload for good; bounded in time, leaves no process behind."""
@@ -239,14 +242,24 @@ class EngineProcess:
         self._requests.close(stream)
         if stream.is_sent:
             self._post(Abort(stream.request.request_id))
-        if not self._requests and self._config.idle_unload_seconds:
-            loop = asyncio.get_running_loop()
-            self._idle_timer = loop.call_later(self._config.idle_unload_seconds, self._unload_idle)
+        self._await_requests()
 
-    def _unload_idle(self) -> None:
-        if not self._requests:
-            _log.info("the model is unloaded: no request for %.0f s", self._config.idle_unload_seconds)
-            self._restarting = asyncio.create_task(self.unload(), name="gpt-oss idle unload")
+    def _await_requests(self) -> None:
+        """Unload the model if nobody asks for a while, where the options say so."""
+        seconds = self._config.idle_unload_seconds
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
+        if seconds and not self._requests:
+            self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._begin_idle_unload)
+
+    def _begin_idle_unload(self) -> None:
+        self._unloading = asyncio.create_task(self._unload_idle(), name="gpt-oss idle unload")
+
+    async def _unload_idle(self) -> None:
+        async with self._change:
+            if not self._requests:  # one may have come between the timer and this task
+                _log.info("the model is unloaded: no request for %.0f s", self._config.idle_unload_seconds)
+                await self._end(_UNLOADED)
 
     # -- reports --------------------------------------------------------------------------------------------------
 
@@ -268,7 +281,7 @@ class EngineProcess:
         assert self._loaded is not None
         _log.info(
             "model %s is ready: %s, context of %d tokens",
-            model.name,
+            Path(model.name).name,  # not where it lies
             model.quantization,
             model.context_length,
         )
@@ -276,6 +289,7 @@ class EngineProcess:
         self._loaded.set_result(model)
         for stream in self._requests:
             self._send(stream)
+        self._await_requests()
 
     def _take_step(self, report: StepDone) -> None:
         self._num_crashes_in_a_row = 0
@@ -284,7 +298,9 @@ class EngineProcess:
             num_running=report.num_running,
             num_waiting=report.num_waiting,
             memory_bytes=report.memory_bytes,
+            live_kv_bytes=report.live_kv_bytes,
             prefix_cache_bytes=report.prefix_cache_bytes,
+            snapshot_bytes=report.snapshot_bytes,
             step_seconds=report.step_seconds,
         )
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))

@@ -94,6 +94,8 @@ class StepDone(msgspec.Struct, tag="step", frozen=True):
     memory_bytes: int
     prefix_cache_bytes: int
     step_seconds: float
+    live_kv_bytes: int = 0
+    snapshot_bytes: int = 0
 
 
 Command = Start | Generate | Abort | Precompute

@@ -164,10 +164,15 @@ class _EngineCollector(Collector):
         memory = GaugeMetricFamily(
             "gpt_oss_memory_bytes", "Memory of the model, by its use.", labels=["kind"]
         )
-        weight_bytes = status.model.weight_bytes if status.model else 0
-        memory.add_metric(["weights"], weight_bytes)
-        memory.add_metric(["prefix_cache"], status.prefix_cache_bytes)
-        memory.add_metric(["other"], max(0, status.memory_bytes - weight_bytes - status.prefix_cache_bytes))
+        known = {
+            "weights": status.model.weight_bytes if status.model else 0,
+            "live_kv": status.live_kv_bytes,
+            "prefix_cache": status.prefix_cache_bytes - status.snapshot_bytes,
+            "snapshots": status.snapshot_bytes,
+        }
+        for kind, num_bytes in known.items():
+            memory.add_metric([kind], num_bytes)
+        memory.add_metric(["other"], max(0, status.memory_bytes - sum(known.values())))
         yield memory
         state = GaugeMetricFamily(
             "gpt_oss_engine_state", "1 for the state that the model is in.", labels=["state"]

@@ -29,6 +29,7 @@ from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
 from jupyter_mlx_gpt_oss.worker.ranked_runner import make_runner
 from jupyter_mlx_gpt_oss.worker.ranks import ALONE, Ranks
+from jupyter_mlx_gpt_oss.worker.read_ahead import ReadAhead
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk, Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
@@ -66,7 +67,7 @@ class EngineLoop:
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
         self._runner = make_runner(loaded, self._caches, ranks)
         self._finished: list[Sequence] = []
-        self._ahead: Sequence | None = None
+        self._ahead = ReadAhead(self._caches.knows)
 
     def prepare(self) -> None:
         """Do what the first request that needs it would have to wait for; call it while there is nothing else to do."""
@@ -81,17 +82,13 @@ class EngineLoop:
         """Carry out a command; takes effect with the next step."""
         match command:
             case Generate(request=request):
-                self._ahead = None
+                self._ahead.stop()
                 self._add(request)
             case Abort(request_id=request_id):
                 if aborted := self._scheduler.remove(request_id):
                     self._keep(aborted)
             case Precompute(prompt_token_ids=prompt_token_ids):
-                request = GenerationRequest(
-                    request_id="", prompt_token_ids=prompt_token_ids, max_tokens=1, stop_token_ids=()
-                )
-                sequence = Sequence(request, max_tokens=0)
-                self._ahead = None if self._caches.knows(sequence) else sequence
+                self._ahead.add(prompt_token_ids)
             case _:
                 raise AssertionError(f"{type(command).__name__} comes once, before the model is loaded")
 
@@ -154,7 +151,7 @@ class EngineLoop:
         if not self._memory.fits(sequence, running):
             return False
         # A prompt that begins as one that is being read, such as each of `n` answers, waits until it can share it.
-        return not any(self._caches.is_computing_prefix_of(other, sequence) for other in running)
+        return not any(self._caches.is_worth_waiting_for(other, sequence) for other in running)
 
     def _admit(self) -> None:
         for sequence in self._scheduler.admit(self._may_run):
@@ -250,8 +247,9 @@ class EngineLoop:
 
     def _compute_ahead(self) -> None:
         """Read a little more of the prompt that is read ahead; nobody waits for it, so its failure is nobody's."""
-        sequence, self._ahead = self._ahead, None
-        assert sequence is not None, "step is called when there is something to do"
+        sequence = self._ahead.take()
+        if sequence is None:
+            return
         with self._guard(sequence):
             if not sequence.caches:
                 self._caches.begin(sequence)
@@ -259,7 +257,7 @@ class EngineLoop:
                 Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
             )
             if sequence.num_uncomputed:
-                self._ahead = sequence
+                self._ahead.put_back(sequence)
 
     @contextmanager
     def _guard(self, sequence: Sequence) -> Iterator[None]:
@@ -297,7 +295,9 @@ class EngineLoop:
                 num_running=self._scheduler.num_running,
                 num_waiting=self._scheduler.num_waiting,
                 memory_bytes=mx.get_active_memory(),
+                live_kv_bytes=self._memory.live_bytes(self._scheduler.running),
                 prefix_cache_bytes=self._caches.prefix_cache.num_bytes,
+                snapshot_bytes=self._caches.prefix_cache.num_snapshot_bytes,
                 step_seconds=seconds,
             )
         )

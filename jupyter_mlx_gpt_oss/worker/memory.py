@@ -24,6 +24,8 @@ class MemoryBudget:
     """Of all running sequences together."""
     bytes_per_token: int
     """Of the full-attention layers; the sliding layers' share does not grow."""
+    window_bytes: int = 0
+    """Of the sliding layers of one sequence, at most."""
 
     @classmethod
     def measure(cls, model: Any, prefix_cache_bytes: int | None) -> "MemoryBudget":
@@ -38,14 +40,20 @@ class MemoryBudget:
         arguments = model.args
         num_full = model.model.layer_types.count("full_attention")
         entry_bytes = model.model.norm.weight.itemsize
-        per_token = 2 * num_full * arguments.num_key_value_heads * arguments.head_dim * entry_bytes
-        return cls(min(kept, free), max(0, free - kept), per_token)
+        per_layer = 2 * arguments.num_key_value_heads * arguments.head_dim * entry_bytes
+        num_sliding = len(model.model.layer_types) - num_full
+        window = num_sliding * per_layer * arguments.sliding_window
+        return cls(min(kept, free), max(0, free - kept), num_full * per_layer, window)
 
     def fits(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
         """Whether a sequence can run beside others; alone, whether its prompt can run at all."""
         others = sum(self._projected(other) for other in running)
         needed = self._projected(sequence) if others else len(sequence.token_ids) * self.bytes_per_token
         return others + needed <= self.running_bytes
+
+    def live_bytes(self, running: Iterable[Sequence]) -> int:
+        """Return what the keys and values of running sequences take."""
+        return sum(each.num_computed * self.bytes_per_token + self.window_bytes for each in running)
 
     def refusal(self, sequence: Sequence) -> str:
         """Say, with both numbers, why a sequence cannot run."""

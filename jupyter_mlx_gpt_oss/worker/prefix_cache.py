@@ -82,6 +82,7 @@ class PrefixCache:
         self._root = Node(None, np.empty(0, np.int32), 0, Span(()))
         self._clock = itertools.count(1)
         self.num_bytes = 0
+        self.num_snapshot_bytes = 0  # of those
 
     def resume(self, prompt_token_ids: Sequence[int]) -> Resume:
         """Return caches for the longest known prefix; at least the prompt's last token is left to compute."""
@@ -132,6 +133,11 @@ class PrefixCache:
         self._thin(node)
         self._evict()
 
+    @property
+    def keeps_anything(self) -> bool:
+        """Whether there is room at all."""
+        return self._max_bytes > 0
+
     def num_known(self, prompt_token_ids: TokenIds) -> int:
         """Return how many leading tokens of a prompt are kept."""
         return self._match(prompt_token_ids).num_tokens
@@ -144,7 +150,7 @@ class PrefixCache:
     def clear(self) -> None:
         """Forget everything."""
         self._root.children.clear()
-        self.num_bytes = 0
+        self.num_bytes = self.num_snapshot_bytes = 0
 
     # -- lookup ---------------------------------------------------------------------------------------------------
 
@@ -213,7 +219,7 @@ class PrefixCache:
             node = node.parent
         if node.parent is not None and position not in node.snapshots:
             node.snapshots[position] = snapshot
-            self.num_bytes += snapshot.num_bytes
+            self._count_snapshots(snapshot.num_bytes)
 
     def _thin(self, leaf: Node) -> None:
         """Leave a path its first snapshots, which many prompts share, its last, and the ends of turns.
@@ -227,7 +233,11 @@ class PrefixCache:
             node = node.parent
         held.sort(key=lambda each: each[0])
         for position, holder in held[_FIRST_SNAPSHOTS:-_LAST_SNAPSHOTS]:
-            self.num_bytes -= holder.snapshots.pop(position).num_bytes
+            self._count_snapshots(-holder.snapshots.pop(position).num_bytes)
+
+    def _count_snapshots(self, num_bytes: int) -> None:
+        self.num_snapshot_bytes += num_bytes
+        self.num_bytes += num_bytes
 
     # -- eviction -------------------------------------------------------------------------------------------------
 
@@ -244,7 +254,8 @@ class PrefixCache:
             leaf = min((node for node in self._nodes() if not node.children), key=lambda node: node.last_used)
             assert leaf.parent is not None
             del leaf.parent.children[int(leaf.token_ids[0])]
-            self.num_bytes -= leaf.span.num_bytes + sum(each.num_bytes for each in leaf.snapshots.values())
+            self.num_bytes -= leaf.span.num_bytes
+            self._count_snapshots(-sum(each.num_bytes for each in leaf.snapshots.values()))
 
 
 def _ids(token_ids: Sequence[int]) -> TokenIds:

@@ -65,10 +65,14 @@ class SequenceCaches:
 
     def keep(self, sequence: Sequence) -> None:
         """Keep what was computed of a sequence that ends; its last token, the stop token, was not."""
+        self._keep_from(sequence, sequence.num_computed)
+
+    def _keep_from(self, sequence: Sequence, position: int) -> None:
+        """Keep what is computed, such that others can go on from a position, if it is not long past."""
         if not sequence.caches or sequence.num_computed <= sequence.replay_end:
             return
-        if snapshot := take_snapshot(sequence.caches, self._kinds, sequence.num_computed):
-            sequence.snapshots[sequence.num_computed] = snapshot
+        if snapshot := take_snapshot(sequence.caches, self._kinds, position):
+            sequence.snapshots[position] = snapshot
         self.prefix_cache.keep(
             sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots
         )
@@ -77,12 +81,20 @@ class SequenceCaches:
         """Whether a prompt that goes on from this sequence's needs nothing computed of it."""
         return self.prefix_cache.has_snapshot_at_end(sequence.prompt_ids)
 
-    def is_computing_prefix_of(self, running: Sequence, waiting: Sequence) -> bool:
-        """Whether a running sequence is about to have so much of a waiting one's prompt that waiting for it pays."""
-        if running.is_decoding:
+    def is_worth_waiting_for(self, running: Sequence, waiting: Sequence) -> bool:
+        """Whether a running sequence is about to have so much of a waiting one's prompt that waiting for it pays.
+
+        Once it has read what the two share, that is kept, and there is nothing more to wait for.
+        """
+        if running.is_decoding or not self.prefix_cache.keeps_anything:
             return False
         shared = num_shared(running.prompt_ids, waiting.prompt_ids)
-        return shared - self.prefix_cache.num_known(waiting.prompt_ids[:shared]) >= _WORTH_WAITING_TOKENS
+        if shared - self.prefix_cache.num_known(waiting.prompt_ids[:shared]) < _WORTH_WAITING_TOKENS:
+            return False
+        if running.num_computed < shared:
+            return True
+        self._keep_from(running, shared)
+        return False
 
 
 def _snapshot_positions(sequence: Sequence) -> set[int]:

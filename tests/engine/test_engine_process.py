@@ -260,14 +260,15 @@ def test_a_request_whose_worker_dies_each_time_is_given_up_and_the_next_is_serve
     runner.run(run())
 
 
+@pytest.mark.parametrize("is_asked", [True, False], ids=["after a request", "after it was loaded"])
 def test_without_requests_the_model_is_unloaded_after_a_while(
-    runner: asyncio.Runner, tiny_checkpoint: Path
+    runner: asyncio.Runner, tiny_checkpoint: Path, is_asked: bool
 ) -> None:
     config = EngineConfig(model=str(tiny_checkpoint), idle_unload_seconds=0.2)
     before = _workers()
 
     async def run(engine: EngineProcess) -> None:
-        await _tokens(engine, _request())
+        await (_tokens(engine, _request()) if is_asked else engine.load())
         own = [worker for worker in _workers() if worker not in before]
         await asyncio.to_thread(psutil.wait_procs, own, 20)
         assert _workers() == before

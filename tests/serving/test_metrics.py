@@ -29,6 +29,8 @@ STATUS = EngineStatus(
     num_waiting=3,
     memory_bytes=1700,
     prefix_cache_bytes=500,
+    snapshot_bytes=100,
+    live_kv_bytes=50,
     step_seconds=0.25,
     num_restarts=4,
     tokens_per_second=7.5,
@@ -95,8 +97,8 @@ def test_the_engines_numbers_are_read_when_they_are_asked_for(metrics: Metrics) 
     assert value(metrics, "step_seconds") == 0.25
     assert value(metrics, "tokens_per_second") == 7.5
     assert value(metrics, "prefix_cache_bytes") == 500
-    kinds = ("weights", "prefix_cache", "other")
-    assert [value(metrics, "memory_bytes", kind=kind) for kind in kinds] == [1000, 500, 200]
+    kinds = ("weights", "live_kv", "prefix_cache", "snapshots", "other")
+    assert [value(metrics, "memory_bytes", kind=kind) for kind in kinds] == [1000, 50, 400, 100, 150]
     assert value(metrics, "engine_state", state="ready") == 1
     assert value(metrics, "engine_state", state="failed") == 0
 

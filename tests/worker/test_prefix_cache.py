@@ -198,6 +198,32 @@ def test_answers_to_one_prompt_share_one_prefill(model: Any) -> None:
     assert len({tuple(tokens) for tokens in caller.tokens.values()}) == 1
 
 
+def test_a_short_prompt_waits_for_what_it_shares_with_a_long_one_and_no_longer(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
+    shared = _tokens(64, seed=1)
+    short = [*shared, *_tokens(8, seed=3)]
+    caller.add("long", [*shared, *_tokens(1500, seed=2)], 3)
+    caller.loop.step()
+    caller.add("short", short, 3)
+    while "short" not in caller.cached:
+        caller.loop.step()
+    [running] = [each for each in caller.loop._scheduler.running if each.request.request_id == "long"]
+    assert running.num_computed < 500
+    assert caller.cached["short"] >= 48  # all that was worth waiting for
+    caller.run()
+    steps = generate_step(mx.array(short), model, max_tokens=3)
+    assert caller.tokens["short"] == [int(token) for token, _ in steps]
+
+
+def test_without_a_cache_nobody_waits_for_another(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=0, max_prefill_tokens=50))
+    prompt = _tokens(150, seed=1)
+    caller.add("first", prompt, 3)
+    caller.add("second", prompt, 3)
+    caller.loop.step()
+    assert caller.loop._scheduler.num_running == 2
+
+
 def test_a_prompt_read_ahead_is_there_when_it_is_asked_for(model: Any) -> None:
     caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=50))
     prompt = _tokens(150, seed=1)
@@ -229,14 +255,29 @@ def test_the_end_of_every_turn_can_be_gone_on_from_however_many_follow(model: An
         assert caller.tokens[f"e{turn}"] == [int(token) for token, _ in steps]
 
 
-def test_a_request_drops_what_is_read_ahead(model: Any) -> None:
+def test_a_request_stops_what_is_read_ahead_and_it_goes_on_behind(model: Any) -> None:
     caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
     caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
     caller.loop.step()
     caller.add("asked", _tokens(5, seed=2), 1)
     caller.loop.step()
-    assert caller.loop.is_idle
     assert len(caller.tokens["asked"]) == 1
+    caller.run()
+    caller.add("next turn", [*_tokens(150, seed=1), 5], 1)
+    caller.run()
+    assert caller.cached["next turn"] >= 149
+
+
+def test_what_is_to_be_read_ahead_waits_for_the_others_and_only_the_newest_are_kept(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    caller.add("running", _tokens(5, seed=50), 4)
+    for number in range(12):
+        caller.loop.take(Precompute(tuple(_tokens(60, seed=number))))
+    caller.run()
+    for number in (0, 11):
+        caller.add(f"c{number}", [*_tokens(60, seed=number), 5], 1)
+        caller.run()
+    assert (caller.cached["c0"], caller.cached["c11"]) == (0, 60)
 
 
 def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
