@@ -1,6 +1,6 @@
 """The memory that is free once the weights are loaded, shared out between running sequences and the prefix cache."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,7 +35,7 @@ class MemoryBudget:
             model: mlx-lm's gpt_oss Model, loaded.
             prefix_cache_bytes: as configured; None: a quarter of what is free.
         """
-        free = _free_bytes()
+        free = free_bytes()
         kept = free // _PREFIX_CACHE_SHARE if prefix_cache_bytes is None else prefix_cache_bytes
         arguments = model.args
         num_full = model.model.layer_types.count("full_attention")
@@ -68,9 +68,22 @@ class MemoryBudget:
         return max(num_tokens, len(sequence.token_ids)) * self.bytes_per_token
 
 
-def _free_bytes() -> int:
-    if mx.default_device() == mx.gpu:
-        working_set = int(mx.device_info().get("max_recommended_working_set_size", 0))
-        if working_set:
-            return max(0, working_set - mx.get_active_memory())
-    return psutil.virtual_memory().available
+def free_bytes() -> int:
+    """Return how much memory the device can still give."""
+    host = psutil.virtual_memory().available
+    if mx.default_device() != mx.gpu:
+        return host
+    return usable_bytes(mx.device_info(), mx.get_active_memory(), host)
+
+
+def usable_bytes(info: Mapping[str, str | int], active_bytes: int, host_bytes: int) -> int:
+    """Return how much memory a GPU can still give.
+
+    Args:
+        info: as mx.device_info() has it: Metal tells the largest working set, CUDA what is free now.
+        active_bytes: in use by MLX.
+        host_bytes: free in the machine; counts where the device tells nothing.
+    """
+    if working_set := int(info.get("max_recommended_working_set_size", 0)):
+        return max(0, working_set - active_bytes)
+    return int(info.get("free_memory", host_bytes))

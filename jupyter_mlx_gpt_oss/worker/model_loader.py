@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import psutil
 from mlx.utils import tree_flatten
 from mlx_lm.utils import load_model as load_mlx_model
 
@@ -24,6 +23,7 @@ from jupyter_mlx_gpt_oss.worker.checkpoint import Checkpoint, read_checkpoint
 from jupyter_mlx_gpt_oss.worker.constraint import ConstraintFactory
 from jupyter_mlx_gpt_oss.worker.download import download
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Head
+from jupyter_mlx_gpt_oss.worker.memory import free_bytes
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
 from jupyter_mlx_gpt_oss.worker.ranks import ALONE, Ranks
@@ -115,9 +115,7 @@ def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool, num_ranks: int) ->
     # On the CPU the tensors that are not packed are computed, and so kept, in float32.
     weights = checkpoint.weight_bytes + (2 * checkpoint.num_parameters_float if is_on_cpu else 0)
     needed = weights // num_ranks + _RESERVE_BYTES
-    available = psutil.virtual_memory().available
-    if not is_on_cpu:
-        available = int(mx.device_info().get("max_recommended_working_set_size", available))
+    available = free_bytes()
     if needed > available:
         raise OutOfMemoryError(
             f"The model needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB can be used. Close other "

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import mlx.core as mx
 import pytest
-from mlx_lm.generate import generate_step
+from mlx_lm.generate import stream_generate
+from mlx_lm.tokenizer_utils import load as load_tokenizer
 from mlx_lm.utils import load_model
 
 from benchmarks.make_checkpoint import make_checkpoint
@@ -30,8 +31,9 @@ def _expected(directory: Path, prompts: list[tuple[int, ...]], num_tokens: int) 
     """What mlx-lm's own generation gives, greedy, in float32 as the engine computes on a CPU."""
     model, _ = load_model(directory)
     model.set_dtype(mx.float32)
+    tokenizer = load_tokenizer(demo.cached_checkpoint(), eos_token_ids=[-1])  # nothing ends an answer early
     return [
-        [int(token) for token, _ in generate_step(mx.array(prompt), model, max_tokens=num_tokens)]
+        [news.token for news in stream_generate(model, tokenizer, list(prompt), max_tokens=num_tokens)]
         for prompt in prompts
     ]
 
@@ -95,16 +97,23 @@ def test_openais_own_layout_gives_the_tokens_of_mlx_lm(
 
 
 def test_the_demo_gives_with_its_narrow_head_what_mlx_lm_gives_with_the_full_one() -> None:
-    prompt = tuple(render_chat([{"role": "user", "content": "Tell me a story."}], current_date="2026-11-23"))
+    questions = ("Tell me a story.", "Count to 60.", "Recite a poem.", "Give me a table of planets.")
+    prompts = [
+        tuple(render_chat([{"role": "user", "content": question}], current_date="2026-11-23"))
+        for question in questions
+    ]
 
-    async def answer() -> list[int]:
+    async def answers() -> list[list[int]]:
         engine = EngineProcess(EngineConfig(model="demo"))
         try:
-            return await _collect(engine, "demo", prompt, 40)
+            alone = await _collect(engine, "alone", prompts[0], 40)
+            together = (_collect(engine, str(index), prompt, 40) for index, prompt in enumerate(prompts))
+            return [alone, *await asyncio.gather(*together)]
         finally:
             await engine.stop()
 
-    assert asyncio.run(answer()) == _expected(demo.cached_checkpoint(), [prompt], 40)[0]
+    expected = _expected(demo.cached_checkpoint(), prompts, 40)
+    assert asyncio.run(answers()) == [expected[0], *expected]
 
 
 def test_the_exact_shapes_of_gpt_oss_20b_load_and_generate(tmp_path: Path) -> None:
