@@ -91,8 +91,18 @@ class OpenRequests:
             raise QueueFullError(
                 f"{len(self)} requests are running or waiting, {num_own} of them yours; no more than {limit} may, "
                 f"and {own_limit} of one user. Try again soon.",
-                retry_after_seconds=math.ceil(min(self._request_seconds, _MAX_RETRY_SECONDS)),
+                retry_after_seconds=self._seconds_to_a_place(num_own if num_own >= own_limit else len(self)),
             )
+
+    def _seconds_to_a_place(self, num_open: int) -> int:
+        """Return when one of the open requests is likely to have ended.
+
+        Of n that take t seconds each, one ends every t / n (Little's law); t is what the last ones took, or what the
+        oldest open one has taken already, if that is longer.
+        """
+        oldest = max((self._clock() - stream.start_seconds for stream in self), default=0.0)
+        seconds = max(self._request_seconds, oldest) / max(1, num_open)
+        return max(1, math.ceil(min(seconds, _MAX_RETRY_SECONDS)))
 
 
 def check_prompt(request: GenerationRequest, model: ModelInfo) -> None:

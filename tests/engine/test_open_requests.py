@@ -1,0 +1,66 @@
+"""How long a refused request is told to wait, by what is open and how long that takes."""
+
+import pytest
+
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.open_requests import OpenRequests
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
+from jupyter_mlx_gpt_oss.engine.stream import Stream
+from jupyter_mlx_gpt_oss.errors import QueueFullError
+
+
+class Queue:
+    """Four places in all, and a clock that stands still unless it is set."""
+
+    def __init__(self, max_requests_per_user: int = 0) -> None:
+        self.now = 100.0
+        config = EngineConfig(
+            max_running_requests=2, max_waiting_requests=2, max_requests_per_user=max_requests_per_user
+        )
+        self.requests = OpenRequests(config, lambda: self.now)
+        self.num_opened = 0
+
+    def open(self, caller: str = "") -> Stream:
+        self.num_opened += 1
+        return self.requests.open(
+            GenerationRequest(
+                request_id=str(self.num_opened),
+                prompt_token_ids=(1,),
+                max_tokens=1,
+                stop_token_ids=(),
+                caller=caller,
+            )
+        )
+
+    def retry_after_seconds(self, caller: str = "") -> float | None:
+        with pytest.raises(QueueFullError) as refused:
+            self.open(caller)
+        return refused.value.retry_after_seconds
+
+
+def test_a_place_is_free_when_one_of_those_that_are_open_ends() -> None:
+    queue = Queue()
+    for _ in range(30):  # the last ones took forty seconds each
+        stream = queue.open()
+        queue.now += 40
+        queue.requests.close(stream)
+    for _ in range(4):
+        queue.open()
+    assert queue.retry_after_seconds() == 10
+
+
+def test_before_any_has_ended_the_oldest_says_how_long_they_take() -> None:
+    queue = Queue()
+    for _ in range(4):
+        queue.open()
+    assert queue.retry_after_seconds() == 1
+    queue.now += 60
+    assert queue.retry_after_seconds() == 15
+
+
+def test_who_has_too_many_waits_for_one_of_their_own() -> None:
+    queue = Queue(max_requests_per_user=1)
+    queue.open("ann")
+    queue.now += 30
+    queue.open("bob")
+    assert queue.retry_after_seconds("ann") == 30
