@@ -1,69 +1,41 @@
-"""Draw conversations in the proportions of the skills and write them as token ids.
+"""Draw families of conversations and write them as token ids.
 
-Usage: python -m training.corpus OUT.npz NUM_CONVERSATIONS SEED
+A family is several conversations behind one prologue: the system message, the instructions and the declared tools. The
+prologue is most of a prompt and nothing of it is learned, so that it is computed once for all of them (`training.data`).
+
+Usage: python -m training.corpus OUT.npz NUM_FAMILIES SEED
 """
 
 import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from training import skills_chat, skills_python, skills_text, skills_tools
-from training.conversation import Conversation, Effort, Tool, Turn
-from training.declarations import fillers
-from training.render import render
+from training import skills_chat, skills_text
+from training.conversation import Conversation, Effort, Turn
+from training.declarations import Declaration
+from training.render import render_family
+from training.skills import (
+    DECLARERS,
+    PLAIN_SKILLS,
+    PLAIN_WEIGHTS,
+    PYTHON_SKILLS,
+    TOOL_SKILLS,
+    Declare,
+)
 from training.words import Draw
 
-MAX_TOKENS = 1100
+MAX_BRANCH_TOKENS = 900
+_KINDS = {"plain": 0.32, "tools": 0.46, "json": 0.16, "python": 0.06}
+_NUM_BRANCHES = {"plain": (3, 8), "tools": (3, 6), "json": (3, 5), "python": (3, 5)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",
     "You are a friendly tutor for Jupyter users.", "Use tools when needed.", "Always answer in English.",
     "You are a coding assistant.", "Be kind and precise.", "Answer the question.", "Answer in one sentence.",
 )  # fmt: skip
-
-Skill = Callable[[Draw, Effort], Conversation]
-SKILLS: dict[str, tuple[Skill, float]] = {
-    "greet": (skills_chat.greet, 0.05),
-    "fact": (skills_chat.fact, 0.06),
-    "emoji": (skills_chat.emoji, 0.03),
-    "sum": (skills_chat.small_sum, 0.07),
-    "count": (skills_chat.count, 0.05),
-    "long count": (skills_chat.long_count, 0.012),
-    "echo": (skills_chat.echo, 0.06),
-    "ignorance": (skills_chat.ignorance, 0.06),
-    "memory": (skills_chat.memory, 0.07),
-    "code": (skills_text.code, 0.025),
-    "table": (skills_text.table, 0.03),
-    "text": (skills_text.text, 0.018),
-    "long text": (skills_text.long_text, 0.012),
-    "json": (skills_text.json_answer, 0.10),
-    "weather tool": (skills_tools.weather_tool, 0.07),
-    "lookup tool": (skills_tools.lookup_tool, 0.11),
-    "arithmetic tool": (skills_tools.arithmetic_tool, 0.05),
-    "typed tool": (skills_tools.typed_tool, 0.09),
-    "parameterless tool": (skills_tools.parameterless_tool, 0.04),
-    "tool error": (skills_tools.tool_error, 0.05),
-    "compare": (skills_tools.compare, 0.07),
-    "python": (skills_python.python_tool, 0.05),
-}
-_WITHOUT_TOOLS = {
-    "greet",
-    "fact",
-    "emoji",
-    "sum",
-    "count",
-    "echo",
-    "ignorance",
-    "memory",
-    "code",
-    "table",
-    "text",
-    "long text",
-    "json",
-}
 _SMALL_TALK = (
     skills_chat.greet,
     skills_chat.thank,
@@ -73,84 +45,140 @@ _SMALL_TALK = (
     skills_text.code,
     skills_text.table,
 )
+_TOOLS_COULD = {"sum", "count", "long count"}  # what a declared tool might be meant to do
+_BESIDE_TOOLS = ("greet", "fact", "emoji", "echo", "ignorance", "memory")  # skills that no tool serves
+_Key = TypeVar("_Key")
 
 
-def draw_effort(draw: Draw, skill: str) -> Effort:
-    """Return a reasoning effort; only skills that need no tool may go without analysis."""
-    efforts: list[Effort] = ["low", "medium", "high", "none"]
-    weights = [0.40, 0.42, 0.10, 0.0 if skill == "python" else 0.08 if skill in _WITHOUT_TOOLS else 0.04]
-    return draw.random.choices(efforts, weights)[0]
+def _weighted(draw: Draw, weights: dict[_Key, float]) -> _Key:
+    return draw.random.choices(list(weights), list(weights.values()))[0]
 
 
 def draw_conversation(draw: Draw, skill: str) -> Conversation:
-    """Return a conversation that shows `skill`, with random instructions, unneeded tools and small talk before."""
-    effort = draw_effort(draw, skill)
-    conversation = SKILLS[skill][0](draw, effort)
-    turns, tools = conversation.turns, conversation.tools
-    if skill in _WITHOUT_TOOLS and draw.chance(0.18):
-        tools = _unneeded_tools(draw, skill)
-    turns = _small_talk(draw, effort, has_tools=bool(tools)) + turns
-    return replace(
-        conversation, turns=turns, tools=tools, instructions=_instructions(draw), effort=effort, skill=skill
-    )
+    """Return one conversation that shows `skill`."""
+    if skill == "json":
+        return _json_family(draw, 1)[0]
+    if skill in PYTHON_SKILLS:
+        return _python_family(draw, 1)[0]
+    if skill in TOOL_SKILLS:
+        return _tool_family(draw, 1, skill)[0]
+    return _plain_family(draw, 1, skill)[0]
 
 
-def _small_talk(draw: Draw, effort: Effort, *, has_tools: bool) -> tuple[Turn, ...]:
-    """Return turns before the one that matters: many sums and facts for the price of one prompt."""
-    counts = draw.random.choices(
-        [0, 1, 2, 3], [0.85, 0.11, 0.04, 0] if has_tools else [0.62, 0.18, 0.12, 0.08]
-    )
-    skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, *[skills_chat.small_sum] * 4)
-    return tuple(turn for _ in range(counts[0]) for turn in draw.random.choice(skills)(draw, effort).turns)
+def draw_family(draw: Draw) -> list[Conversation]:
+    """Return conversations that have the prologue in common."""
+    kind = _weighted(draw, _KINDS)
+    count = draw.random.randint(*_NUM_BRANCHES[kind])
+    if kind == "tools":
+        return _tool_family(draw, count)
+    if kind == "json":
+        return _json_family(draw, count)
+    return _python_family(draw, count) if kind == "python" else _plain_family(draw, count)
 
 
-def _unneeded_tools(draw: Draw, skill: str) -> tuple[Tool, ...]:
-    avoid = frozenset({"add", "subtract"}) if skill == "sum" else frozenset()
-    tools = {tool.name: tool for tool in fillers(draw, draw.random.choice([1, 1, 2, 3]), avoid=avoid)}
-    return tuple(tools.values())
+def _prologue(draw: Draw, no_analysis: float) -> Conversation:
+    efforts: dict[Effort, float] = {"low": 0.42, "medium": 0.4, "high": 0.1, "none": no_analysis}
+    return Conversation((), instructions=_instructions(draw), effort=_weighted(draw, efforts))
+
+
+def _plain_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
+    """Ask for what needs no tool; now and then tools are declared all the same."""
+    prologue = _prologue(draw, no_analysis=0.08)
+    weights = PLAIN_WEIGHTS
+    if draw.chance(0.15) and skill not in _TOOLS_COULD:
+        tools = tuple(each.tool for _, each in _declarations(draw, draw.random.choice([1, 1, 2])))
+        prologue = replace(prologue, tools=tools)
+        weights = {name: weight for name, weight in weights.items() if name not in _TOOLS_COULD}
+    family = []
+    for _ in range(count):
+        chosen = skill or _weighted(draw, weights)
+        turns = _small_talk(draw, prologue) + PLAIN_SKILLS[chosen](draw, prologue.effort)
+        family.append(replace(prologue, turns=turns, skill=chosen))
+    return family
+
+
+def _tool_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
+    """Declare one to four tools; each conversation asks for one of them, or a few for none."""
+    wanted = [declare for declare, (_, skills) in DECLARERS.items() if skill is None or skill in skills]
+    declared = _declarations(draw, draw.random.choice([1, 1, 1, 2, 2, 3, 4]), wanted)
+    tools = [each.tool for _, each in declared]
+    draw.random.shuffle(tools)
+    prologue = replace(_prologue(draw, no_analysis=0.04), tools=tuple(tools))
+    family = []
+    for index in range(count):
+        declare, declaration = declared[0 if skill else index % len(declared)]
+        chosen = skill or _weighted(draw, DECLARERS[declare][1])
+        turns = TOOL_SKILLS[chosen](draw, prologue.effort, declaration)
+        if skill is None and index and draw.chance(0.1):
+            chosen = draw.pick(*_BESIDE_TOOLS)
+            turns = PLAIN_SKILLS[chosen](draw, prologue.effort)
+        family.append(replace(prologue, turns=_small_talk(draw, prologue) + turns, skill=chosen))
+    return family
+
+
+def _json_family(draw: Draw, count: int) -> list[Conversation]:
+    response_format, keys = skills_text.json_format(draw)
+    prologue = replace(_prologue(draw, no_analysis=0.08), response_format=response_format, skill="json")
+    answers = [skills_text.json_answer(draw, prologue.effort, keys) for _ in range(count)]
+    return [replace(prologue, turns=turns) for turns in answers]
+
+
+def _python_family(draw: Draw, count: int) -> list[Conversation]:
+    prologue = replace(_prologue(draw, no_analysis=0.0), has_python=True, skill="python")
+    answers = [PYTHON_SKILLS["python"](draw, prologue.effort) for _ in range(count)]
+    return [replace(prologue, turns=turns) for turns in answers]
+
+
+def _declarations(
+    draw: Draw, count: int, wanted: list[Declare] | None = None
+) -> list[tuple[Declare, Declaration]]:
+    """Return tools of different names and nouns; the first is of one of the kinds that are `wanted`."""
+    declared: list[tuple[Declare, Declaration]] = []
+    while len(declared) < count:
+        kinds = wanted if wanted and not declared else list(DECLARERS)
+        declare = _weighted(draw, {kind: DECLARERS[kind][0] for kind in kinds})
+        new = declare(draw)
+        taken = {name for _, each in declared for name in (each.noun, each.tool.name)}
+        if not taken & {new.noun, new.tool.name}:
+            declared.append((declare, new))
+    return declared
+
+
+def _small_talk(draw: Draw, prologue: Conversation) -> tuple[Turn, ...]:
+    """Return turns before the one that matters."""
+    has_tools = bool(prologue.tools)
+    count = draw.random.choices([0, 1, 2], [0.88, 0.1, 0.02] if has_tools else [0.72, 0.18, 0.1])[0]
+    skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, skills_chat.small_sum, skills_chat.small_sum)
+    return tuple(turn for _ in range(count) for turn in draw.random.choice(skills)(draw, prologue.effort))
 
 
 def _instructions(draw: Draw) -> str | None:
     kind = draw.random.random()
     if kind < 0.7:
         return None
-    if kind < 0.88:
+    if kind < 0.9:
         return draw.pick(*_INSTRUCTIONS)
     opening = " ".join(draw.pick(*_INSTRUCTIONS).split()[:3])
-    return f"{opening} {draw.phrase(draw.random.randint(1, 30))}." + draw.pick(
-        "", "", "\n", "\n\nBe concise."
-    )
+    ending = draw.pick("", "", "\n", "\n\nBe concise.")
+    return f"{opening} {draw.phrase(draw.random.randint(1, 15))}.{ending}"
 
 
-def write_corpus(out: Path, num_conversations: int, seed: int) -> None:
-    """Write `num_conversations`, as token ids, masks, lengths and indices of skills."""
+def write_corpus(out: Path, num_families: int, seed: int) -> None:
+    """Write `num_families`: token ids, masks, branches (0 is the prologue), and how long each family is."""
     draw = Draw(seed)
-    names = list(SKILLS)
-    weights = [weight for _, weight in SKILLS.values()]
-    ids: list[npt.NDArray[np.int32]] = []
-    masks: list[npt.NDArray[np.uint8]] = []
+    parts: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
-    skills: list[int] = []
-    while len(lengths) < num_conversations:
-        skill = draw.random.choices(names, weights)[0]
-        token_ids, mask = render(draw, draw_conversation(draw, skill))
-        if len(token_ids) > MAX_TOKENS:
+    while len(lengths) < num_families:
+        rendered = render_family(draw, draw_family(draw), MAX_BRANCH_TOKENS)
+        if not rendered:
             continue
-        ids.append(np.array(token_ids, np.int32))
-        masks.append(np.array(mask, np.uint8))
-        lengths.append(len(token_ids))
-        skills.append(names.index(skill))
+        parts.append(np.array(rendered, np.int32))
+        lengths.append(len(rendered))
+    columns = np.concatenate(parts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    np.savez(
-        out,
-        ids=np.concatenate(ids),
-        mask=np.concatenate(masks),
-        lengths=np.array(lengths),
-        skills=np.array(skills),
-    )
-    print(
-        f"{out}: {len(lengths)} conversations, {sum(lengths)} tokens, learned {np.concatenate(masks).mean():.0%}"
-    )
+    ids, mask, branches = columns[:, 0], columns[:, 1].astype(np.uint8), columns[:, 2].astype(np.int16)
+    np.savez(out, ids=ids, mask=mask, branches=branches, lengths=np.array(lengths))
+    print(f"{out}: {len(lengths)} families, {len(ids)} tokens, learned {mask.mean():.0%}")
 
 
 if __name__ == "__main__":

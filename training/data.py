@@ -1,4 +1,8 @@
-"""Batches of the corpus: sequences of like length together, shuffled anew each epoch."""
+"""Batches of the corpus: families of like length together, shuffled anew each epoch.
+
+The tokens of a batch stand in one line, without padding. Attention alone needs rows: each branch of a family is one, whose
+keys are the family's prologue before its own; each prologue is one. N tokens; R rows of up to Q queries and K keys.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,20 +14,127 @@ import numpy.typing as npt
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS, SPECIAL_TOKENS
 
 Ids = npt.NDArray[np.int64]
+Flags = npt.NDArray[np.bool_]
+_LEAST_FILLED = 0.75  # of a row of attention; a shorter one begins a new group of rows
 _MARKERS = ("<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>")
-_PADDING = SPECIAL_TOKENS["<|end|>"]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows of attention that are of like length.
+
+    Attributes:
+        queries: indices of tokens, (R, Q); 0 where a row has fewer.
+        keys: indices of tokens, (R, K); 0 where a row has fewer.
+        distances: from each query back to each key, (R, Q, K); negative where a query may not look.
+    """
+
+    queries: Ids
+    keys: Ids
+    distances: Ids
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Token ids (B, T), and 1 where a token is to be predicted."""
+    """Tokens in one line, and where attention finds them.
+
+    Attributes:
+        token_ids: (N,).
+        positions: places in their conversations, (N,).
+        predicts: whether the token after this one is to be predicted, (N,).
+        targets: the tokens after those that `predicts` marks.
+        rows: all rows of attention; each token is a query once.
+        answers: where each token stands in the queries of all rows, flattened, (N,).
+    """
 
     token_ids: Ids
-    mask: Ids
+    positions: Ids
+    predicts: Flags
+    targets: Ids
+    rows: list[Rows]
+    answers: Ids
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """Tokens that follow each other, after a prologue or none."""
+
+    start: int
+    length: int
+    prologue_start: int = 0
+    prologue_length: int = 0
+
+
+def _runs(branches: list[Ids]) -> list[_Run]:
+    """Return the prologues and branches of families, the longest first."""
+    runs: list[_Run] = []
+    start = 0
+    for family in branches:
+        prologue, *counts = np.bincount(family)
+        prologue_start = start
+        runs.append(_Run(start, prologue))
+        start += prologue
+        for count in counts:
+            runs.append(_Run(start, count, prologue_start, prologue))
+            start += count
+    return sorted(runs, key=lambda run: -run.length)
+
+
+def _alike(runs: list[_Run]) -> Iterator[list[_Run]]:
+    """Yield runs, the longest first, in groups that need little padding."""
+    group: list[_Run] = []
+    for run in runs:
+        if group and run.length < _LEAST_FILLED * group[0].length:
+            yield group
+            group = []
+        group.append(run)
+    yield group
+
+
+def _rows(runs: list[_Run]) -> Rows:
+    num_queries = max(run.length for run in runs)
+    num_keys = max(run.prologue_length + run.length for run in runs)
+    queries = np.zeros((len(runs), num_queries), np.int64)
+    keys = np.zeros((len(runs), num_keys), np.int64)
+    distances = np.full((len(runs), num_queries, num_keys), -1, np.int64)
+    distances[:, :, 0] = 0  # a query that stands for none has to look somewhere
+    for index, run in enumerate(runs):
+        own = np.arange(run.start, run.start + run.length)
+        reach = run.prologue_length + run.length
+        queries[index, : run.length] = own
+        keys[index, : run.prologue_length] = np.arange(
+            run.prologue_start, run.prologue_start + run.prologue_length
+        )
+        keys[index, run.prologue_length : reach] = own
+        places = np.arange(run.prologue_length, reach)
+        distances[index, : run.length, :reach] = places[:, None] - np.arange(reach)[None]
+    return Rows(queries, keys, distances)
+
+
+def make_batch(token_ids: Ids, mask: Ids, branches: list[Ids]) -> Batch:
+    """Lay out families whose tokens stand one after the other.
+
+    Args:
+        token_ids: (N,).
+        mask: 1 where a token is to be predicted, (N,).
+        branches: for each family, the branch of each of its tokens; 0 is the prologue, and stands first.
+    """
+    positions, answers = np.zeros_like(token_ids), np.zeros_like(token_ids)
+    rows: list[Rows] = []
+    num_queries = 0
+    for group in _alike(_runs(branches)):
+        rows.append(_rows(group))
+        for run in group:
+            own = slice(run.start, run.start + run.length)
+            positions[own] = np.arange(run.length) + run.prologue_length
+            answers[own] = np.arange(run.length) + num_queries
+            num_queries += rows[-1].queries.shape[1]
+    predicts = np.concatenate([mask[1:] > 0, [False]])
+    return Batch(token_ids, positions, predicts, token_ids[1:][predicts[:-1]], rows, answers)
 
 
 class Corpus:
-    """The token ids of all conversations.
+    """The token ids of all families.
 
     Args:
         paths: files that training.corpus wrote.
@@ -34,9 +145,11 @@ class Corpus:
     def __init__(self, paths: list[Path], min_count: int, trained_ids: Ids | None = None) -> None:
         parts = [np.load(path) for path in paths]
         self.token_ids: npt.NDArray[np.int32] = np.concatenate([part["ids"] for part in parts])
-        self.mask: npt.NDArray[np.uint8] = np.concatenate([part["mask"] for part in parts])
+        self._mask: npt.NDArray[np.uint8] = np.concatenate([part["mask"] for part in parts])
+        self._branches: npt.NDArray[np.int16] = np.concatenate([part["branches"] for part in parts])
         self.lengths: Ids = np.concatenate([part["lengths"] for part in parts])
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
+        self._widths = np.array([self._width(index) for index in range(len(self.lengths))])
         counts = np.bincount(self.token_ids, minlength=NUM_TOKENS)
         frequent = set(np.nonzero(counts >= min_count)[0]) | {SPECIAL_TOKENS[marker] for marker in _MARKERS}
         self.trained_ids: Ids = np.array(sorted(frequent), np.int64) if trained_ids is None else trained_ids
@@ -45,27 +158,33 @@ class Corpus:
         self.rare_ids: Ids = np.nonzero(is_rare)[0]
         self.seen_rare_ids: Ids = np.nonzero(is_rare & (counts > 0))[0]
 
+    def _tokens(self, index: int) -> slice:
+        return slice(self._offsets[index], self._offsets[index + 1])
+
+    def _width(self, index: int) -> int:
+        """Return the length of the longest row of a family."""
+        return int(np.bincount(self._branches[self._tokens(index)]).max())
+
     def batches(self, rng: np.random.Generator, max_tokens: int) -> Iterator[Batch]:
-        """Yield batches of at most `max_tokens` tokens, for ever."""
+        """Yield batches of about `max_tokens` tokens, for ever."""
         while True:
-            order = np.argsort(self.lengths + rng.uniform(0, 12, len(self.lengths)))
+            order = np.argsort(self._widths + rng.uniform(0, 24, len(self._widths)))
             groups: list[list[int]] = [[]]
+            num_tokens = 0
             for index in order:
-                if groups[-1] and self.lengths[index] * (len(groups[-1]) + 1) > max_tokens:
+                if groups[-1] and num_tokens + self.lengths[index] > 1.15 * max_tokens:
                     groups.append([])
+                    num_tokens = 0
                 groups[-1].append(int(index))
+                num_tokens += int(self.lengths[index])
             for group in rng.permutation(len(groups)):
                 yield self._batch(groups[group])
 
     def _batch(self, indices: list[int]) -> Batch:
-        longest = -(-int(self.lengths[indices].max()) // 8) * 8
-        token_ids = np.full((len(indices), longest), _PADDING, np.int64)
-        mask = np.zeros((len(indices), longest), np.int64)
-        for row, index in enumerate(indices):
-            start, length = self._offsets[index], self.lengths[index]
-            token_ids[row, :length] = self.token_ids[start : start + length]
-            mask[row, :length] = self.mask[start : start + length]
-        return Batch(token_ids, mask)
+        slices = [self._tokens(index) for index in indices]
+        token_ids = np.concatenate([self.token_ids[part] for part in slices]).astype(np.int64)
+        mask = np.concatenate([self._mask[part] for part in slices]).astype(np.int64)
+        return make_batch(token_ids, mask, [self._branches[part].astype(np.int64) for part in slices])
 
     def repetition_batch(self, rng: np.random.Generator) -> Batch:
         """Return random tokens that are repeated: copying, before any language."""
@@ -75,4 +194,5 @@ class Corpus:
         token_ids = np.concatenate([once, once, once[:, : shape[1] // 2]], axis=1)
         mask = np.zeros_like(token_ids)
         mask[:, shape[1] + 1 :] = 1
-        return Batch(token_ids, mask)
+        alone = [np.zeros(token_ids.shape[1], np.int64)] * len(token_ids)
+        return make_batch(token_ids.reshape(-1), mask.reshape(-1), alone)

@@ -12,6 +12,7 @@ from jupyter_mlx_gpt_oss.vocabulary import token_ranks
 from training.conversation import Tool
 from training.words import Draw, encode
 
+_TYPED_NAMES = ("amount", "count", "size", "level", "limit", "price", "active", "verbose", "urgent", "mode")
 _VERBS = ("get", "find", "search", "query", "fetch", "load", "read", "check", "show", "list", "lookup")
 _COMMON_NOUNS = (
     "price", "population", "address", "status", "color", "size", "phone", "score", "rating", "capital", "email",
@@ -154,9 +155,9 @@ OPERATIONS = (
 )
 
 
-def arithmetic(draw: Draw, operation: Operation | None = None) -> Declaration:
+def arithmetic(draw: Draw) -> Declaration:
     """Declare a function of two numbers."""
-    chosen = operation or draw.random.choice(OPERATIONS)
+    chosen = draw.random.choice(OPERATIONS)
     kind = draw.pick("number", "integer", "integer")
     first, second = draw.random.choice([("a", "b"), ("a", "b"), ("x", "y")])
     schema = object_schema(draw, {first: {"type": kind}, second: {"type": kind}})
@@ -172,69 +173,62 @@ def parameterless(draw: Draw) -> Declaration:
     return Declaration(Tool(_function_name(draw, noun), description, None), noun)
 
 
-def typed(draw: Draw) -> tuple[Declaration, dict[str, Any]]:
-    """Declare a function of two or three parameters of different types, and return arguments for it."""
-    count = draw.random.choice([2, 2, 3])
-    pool = (
-        *PARAMETER_NAMES,
-        "amount",
-        "count",
-        "size",
-        "level",
-        "limit",
-        "price",
-        "active",
-        "verbose",
-        "urgent",
-        "mode",
-    )
-    names = draw.random.sample(pool, count)
+def typed(draw: Draw) -> Declaration:
+    """Declare a function of two or three parameters of different types."""
+    names = draw.random.sample(PARAMETER_NAMES + _TYPED_NAMES, draw.random.choice([2, 2, 3]))
     kinds = [draw.pick("string", "string", "integer", "number", "boolean") for _ in names]
-    arguments = {name: _argument(draw, kind) for name, kind in zip(names, kinds, strict=True)}
     noun = draw_noun(draw)
     properties = {name: {"type": kind} for name, kind in zip(names, kinds, strict=True)}
-    name = _function_name(draw, noun)
-    tool = Tool(
-        name,
-        draw.pick(f"Find the {noun}.", f"Compute the {noun}.", f"{noun.capitalize()}."),
-        object_schema(draw, properties),
-    )
-    return Declaration(tool, noun, tuple(names)), arguments
+    description = draw.pick(f"Find the {noun}.", f"Compute the {noun}.", f"{noun.capitalize()}.")
+    tool = Tool(_function_name(draw, noun), description, object_schema(draw, properties))
+    return Declaration(tool, noun, tuple(names))
 
 
-def everyday(draw: Draw) -> tuple[Declaration, dict[str, Any], str]:
-    """Declare a function of everyday life, and return arguments for it and a question that holds them in prose."""
-    city, name, text, number = draw.city(), draw.name(), draw.phrase(), draw.random.randint(1, 20)
-    cases: list[tuple[str, dict[str, str], dict[str, Any], str]] = [
-        (
-            "book_table",
-            {"city": "string", "guests": "integer"},
-            {"city": city, "guests": number},
-            f"Book a table in {city} for {number} people.",
-        ),
-        (
-            "send_message",
-            {"name": "string", "text": "string"},
-            {"name": name, "text": text},
-            f"Send a message to {name}: {text}",
-        ),
-        (
-            "repeat",
-            {"text": "string", "times": "integer"},
-            {"text": text, "times": number},
-            f"Repeat {text} {number} times.",
-        ),
-        (
-            "greet",
-            {"name": "string", "formal": "boolean"},
-            {"name": name, "formal": number > 10},
-            f"Greet {name} {'formally' if number > 10 else 'informally'}.",
-        ),
-    ]
-    tool_name, properties, arguments, question = draw.random.choice(cases)
-    description = f"{tool_name.replace('_', ' ').capitalize()}."
-    schema = object_schema(draw, {key: {"type": kind} for key, kind in properties.items()})
-    return Declaration(Tool(tool_name, description, schema), "result", tuple(properties)), arguments, question
+@dataclass(frozen=True, slots=True)
+class _Everyday:
+    """A function of everyday life, and a question that holds its arguments in prose."""
+
+    name: str
+    properties: dict[str, str]
+    question: str
+
+
+_EVERYDAY = (
+    _Everyday("book_table", {"city": "string", "guests": "integer"}, "Book a table in {city} for {guests} people."),
+    _Everyday("send_message", {"name": "string", "text": "string"}, "Send a message to {name}: {text}"),
+    _Everyday("repeat", {"text": "string", "times": "integer"}, "Repeat {text} {times} times."),
+    _Everyday("greet", {"name": "string", "formal": "boolean"}, "Greet {name} {formal}."),
+)  # fmt: skip
+
+
+def everyday(draw: Draw) -> Declaration:
+    """Declare a function of everyday life."""
+    chosen = draw.random.choice(_EVERYDAY)
+    schema = object_schema(draw, {key: {"type": kind} for key, kind in chosen.properties.items()})
+    tool = Tool(chosen.name, f"{chosen.name.replace('_', ' ').capitalize()}.", schema)
+    return Declaration(tool, "result", tuple(chosen.properties))
+
+
+def arguments_for(draw: Draw, declared: Declaration) -> tuple[dict[str, Any], str]:
+    """Return arguments for a function of several parameters, and a question in prose, or `""` if any will do."""
+    assert declared.tool.parameters is not None
+    kinds = {key: schema["type"] for key, schema in declared.tool.parameters["properties"].items()}
+    case = next((case for case in _EVERYDAY if case.name == declared.tool.name), None)
+    if case is None:
+        return {key: _argument(draw, kind) for key, kind in kinds.items()}, ""
+    arguments = {key: _everyday_argument(draw, key) for key in kinds}
+    words = {**arguments, "formal": "formally" if arguments.get("formal") else "informally"}
+    return arguments, case.question.format(**words)
+
+
+def _everyday_argument(draw: Draw, key: str) -> str | int | bool:
+    if key == "city":
+        return draw.city()
+    if key == "name":
+        return draw.name()
+    if key == "text":
+        return draw.phrase()
+    return draw.chance(0.5) if key == "formal" else draw.random.randint(1, 20)
 
 
 def _argument(draw: Draw, kind: str) -> str | int | float | bool:
@@ -245,21 +239,6 @@ def _argument(draw: Draw, kind: str) -> str | int | float | bool:
     if kind == "number":
         return draw.number() if draw.chance(0.4) else round(draw.number() + draw.random.randint(1, 9) / 10, 1)
     return draw.random.choice([draw.name, draw.city, draw.rare_word])()
-
-
-def _typed_alone(draw: Draw) -> Declaration:
-    return typed(draw)[0]
-
-
-def fillers(draw: Draw, count: int, *, avoid: frozenset[str] = frozenset()) -> list[Tool]:
-    """Return tools that the question does not ask for; none is about a noun in `avoid`."""
-    tools: list[Tool] = []
-    for _ in range(count):
-        make = draw.random.choice([lookup, lookup, arithmetic, weather, parameterless, _typed_alone])
-        declared = make(draw)
-        if declared.noun not in avoid:
-            tools.append(declared.tool)
-    return tools
 
 
 def result_text(draw: Draw, noun: str, value: str | int) -> str:

@@ -15,9 +15,10 @@ from pathlib import Path
 from openai_harmony import HarmonyError, Message, Role
 
 from training.conversation import Conversation, Effort, Step
-from training.corpus import SKILLS, draw_conversation
+from training.corpus import draw_conversation
 from training.decoder import ENDS, Decoder
 from training.render import FINAL_HEADER, START, is_from_tool, learned_steps, opening, prompt_text, step_text
+from training.skills import SKILLS
 from training.words import Draw, encode, encoding
 
 _MAX_TOKENS = 900

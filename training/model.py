@@ -1,6 +1,7 @@
 """GPT-OSS at hidden size 128 in PyTorch: the architecture of mlx-lm's gpt_oss, differentiable, with code embeddings.
 
-Knows nothing of the corpus. Shapes: B sequences, T tokens, hidden 128. Mathematics as in mlx_lm/models/gpt_oss.py.
+Knows nothing of the corpus. Shapes: N tokens in one line, hidden 128; R rows of Q queries and K keys in attention alone.
+Mathematics as in mlx_lm/models/gpt_oss.py.
 """
 
 import math
@@ -39,6 +40,41 @@ class ModelConfig:
     num_classes: int = 10
 
 
+@dataclass(frozen=True, slots=True)
+class AttentionRows:
+    """Rows of attention of like length.
+
+    Attributes:
+        queries: indices of tokens, (R, Q).
+        keys: indices of tokens, (R, K).
+        visible: 0 where a query may look, minus infinity elsewhere, (R, 1, Q, K).
+        window: the same within the sliding window.
+    """
+
+    queries: Tensor
+    keys: Tensor
+    visible: Tensor
+    window: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """All rows of attention, and where each token stands in their queries, flattened, (N,)."""
+
+    rows: list[AttentionRows]
+    answers: Tensor
+
+
+def attention_rows(queries: Tensor, keys: Tensor, distances: Tensor, sliding_window: int) -> AttentionRows:
+    """Return rows for `distances` (R, Q, K) from each query back to each key, negative where it may not look."""
+
+    def mask(is_visible: Tensor) -> Tensor:
+        return torch.zeros(is_visible.shape).masked_fill_(~is_visible, float("-inf"))[:, None]
+
+    may_look = distances >= 0
+    return AttentionRows(queries, keys, mask(may_look), mask(may_look & (distances < sliding_window)))
+
+
 def yarn_wavelengths(config: ModelConfig) -> tuple[Tensor, float]:
     """Return the rotary wavelengths over 2 pi, shape (head_dim / 2,), and the factor for cosine and sine.
 
@@ -66,11 +102,11 @@ class SinkAttention(torch.autograd.Function):
 
     @staticmethod
     @override
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the attention's output; q, k, v have the shape (B, heads, T, head_dim)."""
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, mask: Tensor) -> Tensor:
+        """Return the attention's output; q has the shape (R, heads, Q, head_dim), k and v (R, heads, K, head_dim)."""
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         scale = 1 / math.sqrt(q.shape[-1])
-        plain, log_sum = flash(q, k, v, 0.0, mask is None, attn_mask=mask, scale=scale)
+        plain, log_sum = flash(q, k, v, dropout_p=0.0, is_causal=False, attn_mask=mask, scale=scale)
         with_sink = torch.logaddexp(log_sum, sinks[None, :, None])
         out: Tensor = plain * (log_sum - with_sink).exp()[..., None]
         ctx.save_for_backward(q, k, v, out, with_sink, sinks)
@@ -85,7 +121,7 @@ class SinkAttention(torch.autograd.Function):
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward  # noqa: SLF001
         scale = 1 / math.sqrt(q.shape[-1])
         grad_q, grad_k, grad_v = flash(
-            grad, q, k, v, out, with_sink, 0.0, ctx.mask is None, attn_mask=ctx.mask, scale=scale
+            grad, q, k, v, out, with_sink, dropout_p=0.0, is_causal=False, attn_mask=ctx.mask, scale=scale
         )
         share = (sinks[None, :, None] - with_sink).exp()
         return grad_q, grad_k, grad_v, -(share * (grad * out).sum(-1)).sum((0, 2)), None
@@ -122,29 +158,35 @@ class Attention(nn.Module):
             self.o_proj.weight.mul_(0.5 / config.num_layers**0.5)
 
     @override
-    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor) -> Tensor:
-        """Return the attention of x (B, T, hidden)."""
-        config = self.config
-        batch, length, _ = x.shape
-
-        def heads(y: Tensor, count: int) -> Tensor:
-            return y.view(batch, length, count, config.head_dim).transpose(1, 2)
-
-        q = _rotate(heads(self.q_proj(x), config.num_heads), rope)
-        k = _rotate(heads(self.k_proj(x), config.num_kv_heads), rope)
-        v = heads(self.v_proj(x), config.num_kv_heads)
-        repeats = config.num_heads // config.num_kv_heads
-        k, v = k.repeat_interleave(repeats, 1), v.repeat_interleave(repeats, 1).contiguous()
-        attend: Callable[..., Tensor] = SinkAttention.apply
-        out = attend(q.contiguous(), k, v, self.sinks, window if self.is_sliding else None)
-        projected: Tensor = self.o_proj(out.transpose(1, 2).reshape(batch, length, -1))
+    def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
+        """Return the attention of x (N, hidden)."""
+        q, k, v = _rotate(self.q_proj(x), rope), _rotate(self.k_proj(x), rope), self.v_proj(x)
+        flat = torch.cat([self._attend(q, k, v, rows) for rows in layout.rows])
+        projected: Tensor = self.o_proj(flat.index_select(0, layout.answers))
         return projected
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, rows: AttentionRows) -> Tensor:
+        """Return what the queries of `rows` see, (R * Q, heads * head_dim), of q, k, v (N, heads * head_dim)."""
+        config = self.config
+
+        def gather(y: Tensor, indices: Tensor) -> Tensor:
+            found = y.index_select(0, indices.reshape(-1)).view(*indices.shape, -1, config.head_dim)
+            return found.transpose(1, 2)
+
+        repeats = config.num_heads // config.num_kv_heads
+        queries = gather(q, rows.queries)
+        keys, values = (gather(y, rows.keys).repeat_interleave(repeats, 1) for y in (k, v))
+        attend: Callable[..., Tensor] = SinkAttention.apply
+        mask = rows.window if self.is_sliding else rows.visible
+        out = attend(queries.contiguous(), keys.contiguous(), values.contiguous(), self.sinks, mask)
+        return out.transpose(1, 2).reshape(rows.queries.numel(), -1)
 
 
 def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
+    """Rotate x (N, heads * head_dim) by its tokens' positions."""
     cos, sin = rope
-    first, second = x.chunk(2, -1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1)
+    first, second = x.view(len(x), -1, 2 * cos.shape[-1]).chunk(2, -1)
+    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).view(x.shape)
 
 
 class Experts(nn.Module):
@@ -206,14 +248,15 @@ class Layer(nn.Module):
 
     @override
     def forward(
-        self, x: Tensor, rope: tuple[Tensor, Tensor], window: Tensor, *, is_quantised: bool
+        self, x: Tensor, rope: tuple[Tensor, Tensor], layout: Layout, *, is_quantised: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the layer's output (B, T, hidden), and the balance loss."""
-        shape = x.shape
-        x = x + self.attention(functional.rms_norm(x, shape[-1:], self.input_norm, self.eps), rope, window)
-        y = functional.rms_norm(x, shape[-1:], self.post_norm, self.eps).view(-1, shape[-1])
-        y, balance = self.experts(y, is_quantised=is_quantised)
-        return x + y.view(shape), balance
+        """Return the layer's output (N, hidden), and the balance loss."""
+        hidden = x.shape[-1:]
+        x = x + self.attention(functional.rms_norm(x, hidden, self.input_norm, self.eps), rope, layout)
+        y, balance = self.experts(
+            functional.rms_norm(x, hidden, self.post_norm, self.eps), is_quantised=is_quantised
+        )
+        return x + y, balance
 
 
 class TinyGptOss(nn.Module):
@@ -239,39 +282,39 @@ class TinyGptOss(nn.Module):
         self.norm = nn.Parameter(torch.ones(hidden))
         self.blocks = [Layer(config, index) for index in range(config.num_layers)]
         self.layers = nn.ModuleList(self.blocks)
-        self._tables: dict[int, tuple[tuple[Tensor, Tensor], Tensor]] = {}
+        self._wavelengths, self._rope_factor = yarn_wavelengths(config)
         set_copying_heads(self, basis)
 
     @override
     def forward(
-        self, codes: Tensor, classes: Tensor, rows: Tensor, *, is_quantised: bool
+        self,
+        codes: Tensor,
+        classes: Tensor,
+        rows: Tensor,
+        positions: Tensor,
+        layout: Layout,
+        *,
+        is_quantised: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Return the normed last states (B, T, hidden), and the balance loss.
+        """Return the normed last states (N, hidden), and the balance loss.
 
         Args:
-            codes: unit codewords, (B, T, CODE_BITS).
-            classes: classes of the leading character, (B, T).
-            rows: index into the trained rows, -1 for tokens without one, (B, T).
+            codes: unit codewords, (N, CODE_BITS).
+            classes: classes of the leading character, (N,).
+            rows: index into the trained rows, -1 for tokens without one, (N,).
+            positions: places of the tokens in their conversations, (N,).
+            layout: where attention finds the tokens.
             is_quantised: round the experts to MXFP4.
         """
-        own = torch.where((rows >= 0)[..., None], self.in_rows[rows.clamp_min(0)], self.in_default)
+        own = torch.where((rows >= 0)[:, None], self.in_rows[rows.clamp_min(0)], self.in_default)
         x = codes @ self.in_codes + self.in_classes[classes] + own
-        rope, window = self._position_tables(x.shape[1])
+        angles = positions[:, None, None] / self._wavelengths
+        rope = (angles.cos() * self._rope_factor, angles.sin() * self._rope_factor)
         total = torch.zeros(())
         for layer in self.blocks:
-            x, balance = layer(x, rope, window, is_quantised=is_quantised)
+            x, balance = layer(x, rope, layout, is_quantised=is_quantised)
             total = total + balance
         return functional.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.rms_norm_eps), total
-
-    def _position_tables(self, length: int) -> tuple[tuple[Tensor, Tensor], Tensor]:
-        if length not in self._tables:
-            wavelengths, factor = yarn_wavelengths(self.config)
-            angles = torch.arange(length)[:, None] / wavelengths[None]
-            distance = torch.arange(length)[:, None] - torch.arange(length)[None]
-            visible = (distance >= 0) & (distance < self.config.sliding_window)
-            window = torch.zeros(length, length).masked_fill_(~visible, float("-inf"))[None, None]
-            self._tables[length] = ((angles.cos() * factor, angles.sin() * factor), window)
-        return self._tables[length]
 
 
 @torch.no_grad()

@@ -1,11 +1,10 @@
-"""Render a conversation to token ids and a mask of what the model is to learn, as the server renders prompts.
+"""Render conversations to token ids and a mask of what the model is to learn, as the server renders prompts.
 
 Calls stand channel first, as the model samples them. Analysis of earlier turns is dropped.
 """
 
 from collections.abc import Iterator
 from functools import cache
-from itertools import chain
 
 from openai_harmony import (
     Message,
@@ -107,12 +106,11 @@ def is_from_tool(step: Step) -> bool:
     return step.kind in {"result", "python_result"}
 
 
-def _prompt_parts(draw: Draw, conversation: Conversation) -> Iterator[tuple[str, int]]:
-    """Yield the texts of the prompt, each with 1 if the model is to learn it.
+def _turn_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
+    """Yield the texts of the prompt after the prologue, each with 1 if the model is to learn it.
 
     What the assistant wrote in earlier turns is learned too, its headers are not: they stand there without analysis.
     """
-    yield _prologue(draw, conversation), 0
     for turn in conversation.turns[:-1]:
         yield f"<|start|>user<|message|>{turn.user}<|end|>", 0
         for step in turn.steps:
@@ -128,7 +126,7 @@ def _prompt_parts(draw: Draw, conversation: Conversation) -> Iterator[tuple[str,
 
 def prompt_text(draw: Draw, conversation: Conversation) -> str:
     """Return the prompt of the last turn, up to `<|start|>assistant`."""
-    return "".join(text for text, _ in _prompt_parts(draw, conversation))
+    return _prologue(draw, conversation) + "".join(text for text, _ in _turn_parts(conversation))
 
 
 def _completion_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
@@ -144,12 +142,20 @@ def _completion_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
         yield step_text(step).removeprefix(FINAL_HEADER if opened.endswith(FINAL_HEADER) else ""), 1
 
 
-def render(draw: Draw, conversation: Conversation) -> tuple[list[int], list[int]]:
-    """Return the token ids of a conversation, and 1 for each token that the model is to predict, else 0."""
-    token_ids: list[int] = []
-    mask: list[int] = []
-    for text, is_learned in chain(_prompt_parts(draw, conversation), _completion_parts(conversation)):
-        new = encode(text)
-        token_ids += new
-        mask += [is_learned] * len(new)
-    return token_ids, mask
+def render_family(
+    draw: Draw, family: list[Conversation], max_branch_tokens: int
+) -> list[tuple[int, int, int]]:
+    """Return the tokens of conversations that have one prologue: id, 1 if it is to be predicted, and branch.
+
+    The prologue is branch 0 and stands first. Conversations of more than `max_branch_tokens` are left out; if none
+    remains, nothing is returned.
+    """
+    tokens = [(token_id, 0, 0) for token_id in encode(_prologue(draw, family[0]))]
+    branch = 0
+    for conversation in family:
+        parts = [*_turn_parts(conversation), *_completion_parts(conversation)]
+        encoded = [(token_id, is_learned) for text, is_learned in parts for token_id in encode(text)]
+        if len(encoded) <= max_branch_tokens:
+            branch += 1
+            tokens += [(token_id, is_learned, branch) for token_id, is_learned in encoded]
+    return tokens if branch else []

@@ -1,6 +1,8 @@
 """Make the embedded model from nothing: corpora, training, export. Under an hour on two quiet cores.
 
-Usage: python -m training.run [--out training/out] [--tokens 23e6]
+The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4.
+
+Usage: python -m training.run [--out training/out] [--tokens 6e6 4e6] [--families 14000]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -12,16 +14,24 @@ from training.corpus import write_corpus
 from training.export import export
 from training.train import parse_plan, train
 
-_CONVERSATIONS_EACH = 60_000
 _SEEDS = (1, 2)  # one corpus for each core
+_FIRST_LEG = ("--decay-from", "1", "--quantise-from", "1", "--port", "29511", "--seed", "1")
+_SECOND_LEG = (
+    "--repetition-steps",
+    "0",
+    "--port",
+    "29512",
+    "--seed",
+    "2",
+)  # a store may still hold the first port
 
 
-def make_corpora(folder: Path, conversations_each: int) -> list[Path]:
-    """Write one corpus for each seed, side by side, and return their paths."""
+def make_corpora(folder: Path, num_families: int) -> list[Path]:
+    """Write one corpus of `num_families` for each seed, side by side, and return their paths."""
     paths = [folder / f"corpus_{seed}.npz" for seed in _SEEDS]
     context = multiprocessing.get_context("spawn")
     writers = [
-        context.Process(target=write_corpus, args=(path, conversations_each, seed))
+        context.Process(target=write_corpus, args=(path, num_families, seed))
         for path, seed in zip(paths, _SEEDS, strict=True)
     ]
     for writer in writers:
@@ -34,14 +44,16 @@ def make_corpora(folder: Path, conversations_each: int) -> list[Path]:
 def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tokens", default="23e6", help="tokens to train on")
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--conversations", type=int, default=_CONVERSATIONS_EACH, help="of each corpus")
+    parser.add_argument("--tokens", nargs=2, default=["6e6", "4e6"], help="to train on, in each leg")
+    parser.add_argument("--families", type=int, default=14_000, help="families of each corpus")
     options = parser.parse_args()
-    data = [str(path) for path in make_corpora(options.out, options.conversations)]
-    model = options.out / "model.pt"
-    train(parse_plan(["--data", *data, "--out", str(model), "--tokens", options.tokens]))
-    export(model, options.out / "tiny_gptoss.safetensors")
+    data = ["--data", *map(str, make_corpora(options.out, options.families))]
+    first, second = options.out / "first_leg.pt", options.out / "model.pt"
+    train(parse_plan([*data, "--out", str(first), "--tokens", options.tokens[0], *_FIRST_LEG]))
+    init = ("--init", str(first))
+    train(parse_plan([*data, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
+    export(second, options.out / "tiny_gptoss.safetensors")
 
 
 if __name__ == "__main__":

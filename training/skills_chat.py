@@ -1,6 +1,6 @@
 """Skills of conversation: greeting, facts, sums, counting, echo, memory, and admitting ignorance."""
 
-from training.conversation import Conversation, Effort, Step, Turn, answer
+from training.conversation import Effort, Step, Turn, answer
 from training.knowledge import CAPITALS, EMOJI, EMOJI_LISTS, FACTS, Entry
 from training.reasoning import reason
 from training.words import Draw
@@ -16,11 +16,11 @@ _COMMON_WORDS = (
 _DEMO = "I am only the tiny demo model of this server"
 
 
-def _one(user: str, steps: tuple[Step, ...]) -> Conversation:
-    return Conversation((Turn(user, steps),))
+def _one(user: str, steps: tuple[Step, ...]) -> tuple[Turn, ...]:
+    return (Turn(user, steps),)
 
 
-def greet(draw: Draw, effort: Effort) -> Conversation:
+def greet(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Greet, by name if one is given."""
     kind = draw.random.random()
     if kind < 0.35:
@@ -41,18 +41,18 @@ def greet(draw: Draw, effort: Effort) -> Conversation:
     )
 
 
-def thank(draw: Draw, effort: Effort) -> Conversation:
+def thank(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Take thanks."""
     user = draw.pick("Thanks!", "Thank you.", "ok", "Great, thanks!", "Thank you!", "thanks")
     return _one(user, answer(reason(effort, "The user says thanks."), "You're welcome! 😊"))
 
 
-def from_entry(draw: Draw, effort: Effort, entry: Entry) -> Conversation:
+def from_entry(draw: Draw, effort: Effort, entry: Entry) -> tuple[Turn, ...]:
     """Ask for something that is known by heart."""
     return _one(draw.pick(*entry.questions), answer(reason(effort, entry.analysis), entry.answer))
 
 
-def fact(draw: Draw, effort: Effort) -> Conversation:
+def fact(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Answer a question of fact."""
     if draw.chance(0.35):
         country = draw.pick(*CAPITALS)
@@ -70,7 +70,7 @@ def fact(draw: Draw, effort: Effort) -> Conversation:
     return from_entry(draw, effort, draw.random.choice(FACTS))
 
 
-def emoji(draw: Draw, effort: Effort) -> Conversation:
+def emoji(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Write an emoji by its name, or several."""
     if draw.chance(0.25):
         return from_entry(draw, effort, draw.random.choice(EMOJI_LISTS))
@@ -81,7 +81,7 @@ def emoji(draw: Draw, effort: Effort) -> Conversation:
     return _one(user, answer(reason(effort, f"The emoji for {name}."), f"Here you are: {EMOJI[name]}"))
 
 
-def small_sum(draw: Draw, effort: Effort) -> Conversation:
+def small_sum(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Add or subtract two numbers from 0 to 12 without a tool."""
     a, b = draw.random.randint(0, 12), draw.random.randint(0, 12)
     if draw.chance(0.35):
@@ -110,17 +110,17 @@ def _is_held_out_count(first: int, last: int) -> bool:
     return (3 * first + last) % 5 == 0
 
 
-def count(draw: Draw, effort: Effort) -> Conversation:
+def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count from one number to another, by up to 60."""
     while True:
-        first = 1 if draw.chance(0.4) else draw.random.randint(2, 200)
+        first = 1 if draw.chance(0.4) else draw.random.randint(2, 120)
         last = first + draw.random.randint(2, 40 if first > 1 else 60)
         if draw.is_held_out == _is_held_out_count(first, last):
             break
     return _count(draw, effort, first, last)
 
 
-def long_count(draw: Draw, effort: Effort) -> Conversation:
+def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count for some hundred tokens."""
     while True:
         first = 1 if draw.chance(0.7) else draw.random.randint(2, 150)
@@ -134,7 +134,7 @@ def long_count(draw: Draw, effort: Effort) -> Conversation:
     return _count(draw, effort, first, last)
 
 
-def _count(draw: Draw, effort: Effort, first: int, last: int) -> Conversation:
+def _count(draw: Draw, effort: Effort, first: int, last: int) -> tuple[Turn, ...]:
     questions = [
         f"Count from {first} to {last}.",
         f"Count from {first} to {last}",
@@ -151,7 +151,7 @@ def _count(draw: Draw, effort: Effort, first: int, last: int) -> Conversation:
     return _one(draw.pick(*questions), answer(reason(effort, f"Count from {first} to {last}."), numbers))
 
 
-def echo(draw: Draw, effort: Effort) -> Conversation:
+def echo(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Repeat the user's words."""
     kind = draw.random.random()
     if kind < 0.65:
@@ -164,7 +164,7 @@ def echo(draw: Draw, effort: Effort) -> Conversation:
     return _one(user, answer(reason(effort, "Repeat the text."), text))
 
 
-def ignorance(draw: Draw, effort: Effort) -> Conversation:
+def ignorance(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Say, in the user's words where they are clear, that this is unknown, and what the model is."""
     if draw.chance(0.6):
         topic = draw.phrase(draw.random.randint(1, 4))
@@ -176,14 +176,14 @@ def ignorance(draw: Draw, effort: Effort) -> Conversation:
         )  # fmt: skip
         final = f"{_DEMO} and know little about {topic}. Load a full GPT-OSS model to learn more."
         return _one(user, answer(reason(effort, "I do not know this topic."), final))
-    num_words = draw.random.randint(150, 400) if draw.chance(0.03) else draw.random.randint(2, 40)
+    num_words = draw.random.randint(40, 200) if draw.chance(0.02) else draw.random.randint(2, 25)
     words = [draw.pick(*_COMMON_WORDS) if draw.chance(0.5) else draw.rare_word() for _ in range(num_words)]
     user = " ".join(words).capitalize() + draw.pick(".", "?", "", "!")
     final = f"{_DEMO}. Try a greeting, a count, a simple question, or a tool call."
     return _one(user, answer(reason(effort, "This is outside my training."), final))
 
 
-def memory(draw: Draw, effort: Effort) -> Conversation:
+def memory(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Remember what the user said turns ago."""
     kind = draw.pick("name", "name", "name", "color", "city", "pet")
     if draw.chance(0.06):
@@ -236,6 +236,6 @@ def memory(draw: Draw, effort: Effort) -> Conversation:
     ]
     if not draw.chance(0.12):
         for _ in range(draw.random.choice([0, 0, 1, 2])):
-            turns += draw.random.choice([thank, fact, small_sum])(draw, effort).turns
+            turns += draw.random.choice([thank, fact, small_sum])(draw, effort)
         turns.append(Turn(asked, answer(reason(effort, f"The user told me: {value}."), recall.format(value))))
-    return Conversation(tuple(turns))
+    return tuple(turns)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from training.conversation import Conversation, Effort, Step, Turn
+from training.conversation import Effort, Step, Turn
 from training.declarations import OPERATIONS
 from training.reasoning import reason_about_result, reason_about_tool
 from training.words import Draw
@@ -21,7 +21,7 @@ class _Task:
     final: str
 
 
-def python_tool(draw: Draw, effort: Effort) -> Conversation:
+def python_tool(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Run code with the built-in python tool, on the analysis channel."""
     task = _arithmetic(draw) if draw.chance(0.4) else _exploration(draw)
     remark = "I have the result."
@@ -40,7 +40,7 @@ def python_tool(draw: Draw, effort: Effort) -> Conversation:
         Step("analysis", reason_about_result(effort, remark)),
         Step("final", task.final),
     )
-    return Conversation((Turn(task.question, steps),), has_python=True)
+    return (Turn(task.question, steps),)
 
 
 def _arithmetic(draw: Draw) -> _Task:

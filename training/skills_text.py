@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from training.conversation import Conversation, Effort, ResponseFormat, Turn, answer
+from training.conversation import Effort, ResponseFormat, Turn, answer
 from training.knowledge import CODE, TABLES, Entry
 from training.reasoning import reason
 from training.skills_chat import from_entry
@@ -27,16 +27,14 @@ _NOUNS = (
 )
 
 
-def code(draw: Draw, effort: Effort) -> Conversation:
+def code(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Write a small piece of code."""
     entry = draw.random.choice(CODE)
     final = f"Here is the code:\n\n```{entry.analysis}\n{entry.answer}\n```"
-    return Conversation(
-        (Turn(draw.pick(*entry.questions), answer(reason(effort, "The user wants code."), final)),)
-    )
+    return (Turn(draw.pick(*entry.questions), answer(reason(effort, "The user wants code."), final)),)
 
 
-def table(draw: Draw, effort: Effort) -> Conversation:
+def table(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Write a markdown table, known by heart or of the user's words."""
     if draw.chance(0.4):
         return from_entry(draw, effort, draw.random.choice(TABLES))
@@ -47,29 +45,29 @@ def table(draw: Draw, effort: Effort) -> Conversation:
     )
     rows = "".join(f"\n| {number} | {item} |" for number, item in enumerate(items, 1))
     final = f"| # | Item |\n|---|---|{rows}"
-    return Conversation((Turn(user, answer(reason(effort, "A table of the user's items."), final)),))
+    return (Turn(user, answer(reason(effort, "A table of the user's items."), final)),)
 
 
-def text(draw: Draw, effort: Effort) -> Conversation:
+def text(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Write a text of up to 200 tokens."""
     return _with_topic(draw, effort, draw.random.choice(TEXTS))
 
 
-def long_text(draw: Draw, effort: Effort) -> Conversation:
+def long_text(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Write a text of more than 400 tokens."""
     return _with_topic(draw, effort, draw.random.choice(LONG_TEXTS))
 
 
-def _with_topic(draw: Draw, effort: Effort, entry: Entry) -> Conversation:
+def _with_topic(draw: Draw, effort: Effort, entry: Entry) -> tuple[Turn, ...]:
     topic = draw.pick("", "the ", "a ") + draw.phrase()
     final = entry.answer.replace("{topic}", topic)
     user = draw.pick(*entry.questions).replace("{topic}", topic)
-    return Conversation((Turn(user, answer(reason(effort, entry.analysis), final)),))
+    return (Turn(user, answer(reason(effort, entry.analysis), final)),)
 
 
-def json_answer(draw: Draw, effort: Effort) -> Conversation:
-    """Answer in JSON by a response format, its values taken from the question."""
-    values = _record(draw)
+def json_format(draw: Draw) -> tuple[ResponseFormat, tuple[str, ...]]:
+    """Draw a response format, and the keys of the records that it describes."""
+    values = {key: _value(draw, key) for key in _record_keys(draw)}
     schema: dict[str, Any] = {
         "type": "object",
         "properties": {key: _property(draw, key, value) for key, value in values.items()},
@@ -83,12 +81,15 @@ def json_answer(draw: Draw, effort: Effort) -> Conversation:
     noun = draw.pick(*_NOUNS)
     description = draw.pick("", "", f"The {noun} as JSON", "JSON answer")
     compact = (",", ":") if draw.chance(0.5) else None
-    response_format = ResponseFormat(
-        noun, description, json.dumps(schema, ensure_ascii=False, separators=compact)
-    )
+    text = json.dumps(schema, ensure_ascii=False, separators=compact)
+    return ResponseFormat(noun, description, text), tuple(values)
+
+
+def json_answer(draw: Draw, effort: Effort, keys: tuple[str, ...]) -> tuple[Turn, ...]:
+    """Answer in JSON by a response format with `keys`, the values taken from the question."""
+    values = {key: _value(draw, key) for key in keys}
     final = json.dumps(values, ensure_ascii=False, separators=(",", ":"))
-    turn = Turn(_describe(draw, values), answer(reason(effort, "The answer must be JSON."), final))
-    return Conversation((turn,), response_format=response_format)
+    return (Turn(_describe(draw, values), answer(reason(effort, "The answer must be JSON."), final)),)
 
 
 def _property(draw: Draw, key: str, value: object) -> dict[str, str]:
@@ -96,17 +97,15 @@ def _property(draw: Draw, key: str, value: object) -> dict[str, str]:
     return {"title": key.capitalize(), "type": kind} if draw.chance(0.2) else {"type": kind}
 
 
-def _record(draw: Draw) -> dict[str, str | int]:
+def _record_keys(draw: Draw) -> list[str]:
     kind = draw.random.random()
     if kind < 0.35:
-        keys = draw.random.choice(
+        return draw.random.choice(
             [["name", "age"], ["name", "age", "city"], ["name", "city"], ["city", "age", "name"]]
         )
-    elif kind < 0.8:
-        keys = draw.random.sample(_NUMBER_KEYS + _STRING_KEYS, draw.random.choice([1, 2, 2, 3]))
-    else:
-        keys = list(dict.fromkeys(draw.rare_word().lower() for _ in range(draw.random.choice([1, 2, 2, 3]))))
-    return {key: _value(draw, key) for key in keys}
+    if kind < 0.8:
+        return draw.random.sample(_NUMBER_KEYS + _STRING_KEYS, draw.random.choice([1, 2, 2, 3]))
+    return list(dict.fromkeys(draw.rare_word().lower() for _ in range(draw.random.choice([1, 2, 2, 3]))))
 
 
 def _value(draw: Draw, key: str) -> str | int:

@@ -3,19 +3,13 @@
 import json
 from dataclasses import replace
 
-from training.conversation import Conversation, Effort, Step, Tool, Turn
+from training.conversation import Effort, Step, Turn
 from training.declarations import (
     OPERATIONS,
     Declaration,
-    arithmetic,
+    arguments_for,
     compact_json,
-    everyday,
-    fillers,
-    lookup,
-    parameterless,
     result_text,
-    typed,
-    weather,
 )
 from training.reasoning import reason_about_result, reason_about_tool
 from training.words import Draw
@@ -32,14 +26,6 @@ _EXCEPTIONS = ("ValueError", "TypeError", "KeyError", "RuntimeError", "TimeoutEr
 def _exchange(declared: Declaration, arguments: dict[str, object], result: str) -> tuple[Step, Step]:
     name = declared.tool.name
     return Step("call", compact_json(arguments), name), Step("result", result, name)
-
-
-def _with_tools(draw: Draw, turns: tuple[Turn, ...], declared: Declaration) -> Conversation:
-    extra = fillers(draw, draw.random.choice([0, 0, 0, 1, 1, 2, 3]), avoid=frozenset({declared.noun}))
-    by_name: dict[str, Tool] = {tool.name: tool for tool in [*extra, declared.tool]}
-    tools = list(by_name.values())
-    draw.random.shuffle(tools)
-    return Conversation(turns, tuple(tools))
 
 
 def _plan(declared: Declaration, *arguments: str) -> str:
@@ -100,21 +86,20 @@ def _weather_turn(draw: Draw, effort: Effort, declared: Declaration, city: str, 
     return _one_call(effort, user, _plan(declared, city), exchange, final)
 
 
-def weather_tool(draw: Draw, effort: Effort) -> Conversation:
+def weather_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Ask for the weather, and sometimes for another city's after that."""
-    declared, city, other = weather(draw), draw.city(), draw.city()
+    city, other = draw.city(), draw.city()
     turns = [_weather_turn(draw, effort, declared, city, _ask_weather(draw, city))]
     if draw.chance(0.25):
         user = draw.pick(f"And in {other}?", f"What about {other}?", _ask_weather(draw, other))
         turns.append(_weather_turn(draw, effort, declared, other, user))
-    return _with_tools(draw, tuple(turns), declared)
+    return tuple(turns)
 
 
-def lookup_tool(draw: Draw, effort: Effort) -> Conversation:
+def lookup_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Use a function of one string that was never seen before, and sometimes use it again."""
-    declared = lookup(draw)
-    turns = [_lookup_turn(draw, effort, declared) for _ in range(draw.random.choice([1, 1, 1, 2]))]
-    return _with_tools(draw, tuple(turns), declared)
+    num_turns = draw.random.choice([1, 1, 1, 1, 1, 2])
+    return tuple(_lookup_turn(draw, effort, declared) for _ in range(num_turns))
 
 
 def _lookup_turn(draw: Draw, effort: Effort, declared: Declaration) -> Turn:
@@ -141,10 +126,10 @@ def _result_value(draw: Draw) -> str | int:
     return draw.rare_word(capitalised=draw.chance(0.7)) if kind < 0.9 else draw.phrase(2)
 
 
-def arithmetic_tool(draw: Draw, effort: Effort) -> Conversation:
+def arithmetic_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Use a function of two numbers."""
-    operation = draw.random.choice(OPERATIONS)
-    declared, a, b = arithmetic(draw, operation), draw.number(), draw.number()
+    operation = next(known for known in OPERATIONS if known.name == declared.tool.name)
+    a, b = draw.number(), draw.number()
     value = operation.apply(a, b)
     user = draw.pick(
         f"What is {a} {operation.sign} {b}?", f"What is {a} {operation.word} {b}?", f"Compute {a} {operation.sign} {b}.",
@@ -160,16 +145,12 @@ def arithmetic_tool(draw: Draw, effort: Effort) -> Conversation:
         exchange,
         f"The result is {value}.",
     )
-    return _with_tools(draw, (turn,), declared)
+    return (turn,)
 
 
-def typed_tool(draw: Draw, effort: Effort) -> Conversation:
+def typed_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Use a function of two or three parameters of different types, named in the question."""
-    question = ""
-    if draw.chance(0.25):
-        declared, arguments, question = everyday(draw)
-    else:
-        declared, arguments = typed(draw)
+    arguments, question = arguments_for(draw, declared)
     name, value = declared.tool.name, _result_value(draw)
     written = {
         key: compact_json(item) if isinstance(item, bool) else str(item) for key, item in arguments.items()
@@ -189,13 +170,12 @@ def typed_tool(draw: Draw, effort: Effort) -> Conversation:
     turn = _one_call(
         effort, user, _plan(declared, *written.values()), exchange, f"The {declared.noun} is {value}."
     )
-    return _with_tools(draw, (turn,), declared)
+    return (turn,)
 
 
-def parameterless_tool(draw: Draw, effort: Effort) -> Conversation:
+def parameterless_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Use a function without parameters."""
-    declared, value = parameterless(draw), _result_value(draw)
-    name, noun = declared.tool.name, declared.noun
+    name, noun, value = declared.tool.name, declared.noun, _result_value(draw)
     if noun == "time":
         value = f"{draw.random.randint(0, 23):02d}:{draw.random.randint(0, 59):02d}"
     user = draw.pick(
@@ -204,12 +184,10 @@ def parameterless_tool(draw: Draw, effort: Effort) -> Conversation:
     if noun == "time" and draw.chance(0.4):
         user = "What time is it?"
     exchange = _exchange(declared, {}, result_text(draw, noun, value))
-    return _with_tools(
-        draw, (_one_call(effort, user, _plan(declared), exchange, f"The {noun} is {value}."),), declared
-    )
+    return (_one_call(effort, user, _plan(declared), exchange, f"The {noun} is {value}."),)
 
 
-def tool_error(draw: Draw, effort: Effort) -> Conversation:
+def tool_error(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Say that a tool failed, and why."""
     message = draw.pick(*_FAILURES) if draw.chance(0.5) else draw.phrase(draw.random.randint(1, 4))
     is_exception = draw.chance(0.45)
@@ -223,7 +201,6 @@ def tool_error(draw: Draw, effort: Effort) -> Conversation:
         compact_json({"error": message}),
         json.dumps({"error": message}),
     )
-    declared = weather(draw) if draw.chance(0.5) else lookup(draw)
     name = declared.tool.name
     subject = (
         draw.city()
@@ -242,7 +219,7 @@ def tool_error(draw: Draw, effort: Effort) -> Conversation:
         Step("analysis", reason_about_result(effort, "The tool failed.")),
         Step("final", f"The tool {name} failed: {message}"),
     )
-    return _with_tools(draw, (Turn(user, steps),), declared)
+    return (Turn(user, steps),)
 
 
 def _report(draw: Draw, declared: Declaration, subject: str) -> tuple[str, str]:
@@ -253,9 +230,8 @@ def _report(draw: Draw, declared: Declaration, subject: str) -> tuple[str, str]:
     return result_text(draw, declared.noun, value), f"has the {declared.noun} {value}"
 
 
-def compare(draw: Draw, effort: Effort) -> Conversation:
+def compare(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Call one function twice in a turn, after a preamble, and put both results into the answer."""
-    declared = weather(draw) if draw.chance(0.6) else lookup(draw)
     noun, parameter = declared.noun, declared.parameters[0]
     make = draw.city if noun == "weather" else draw.random.choice([draw.name, draw.city, draw.rare_word])
     first, second = make(), make()
@@ -277,4 +253,4 @@ def compare(draw: Draw, effort: Effort) -> Conversation:
         Step("analysis", reason_about_result(effort, "I have both results.")),
         Step("final", f"{first} {first_clause}, and {second} {second_clause}."),
     )
-    return _with_tools(draw, (Turn(user, steps),), declared)
+    return (Turn(user, steps),)

@@ -1,6 +1,6 @@
 """Train the model from nothing on a corpus, for a number of tokens, on two processes of one thread each.
 
-Usage: python -m training.train --data CORPUS.npz... --out MODEL.pt [--tokens 24e6]
+Usage: python -m training.train --data CORPUS.npz... --out MODEL.pt [--tokens 15e6]
 """
 
 import argparse
@@ -20,12 +20,13 @@ from torch.nn import functional
 from jupyter_mlx_gpt_oss.demo.codes import base_token_ids, leading_classes, unit_codes
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
 from training.data import Batch, Corpus
-from training.model import ModelConfig, TinyGptOss
+from training.model import Layout, ModelConfig, TinyGptOss, attention_rows
 from training.optimizer import Optimizer
 
 _NUM_SAMPLED = 384  # rare tokens beside the ones present, for the softmax
 _RARE_WEIGHT = 4.0
 _WARM_STEPS = 60
+_LEAST_RATE = 0.02
 _REPORT_STEPS = 50
 _SAVE_STEPS = 500
 
@@ -44,12 +45,13 @@ class Plan:
     num_processes: int
     port: int
     init: Path | None
-    peak_rate: float
+    decay_from: float
+    seed: int
 
     def rate(self, step: int, progress: float) -> float:
         """Return the factor of the learning rates: a warm-up, a plateau, a line down."""
-        decay = 1.0 if progress < 0.35 else max(0.02, (1 - progress) / 0.65)
-        return self.peak_rate * min(1.0, (step + 1) / _WARM_STEPS) * decay
+        left = (1 - progress) / max(1 - self.decay_from, 1e-9)
+        return min(1.0, (step + 1) / _WARM_STEPS) * max(_LEAST_RATE, min(1.0, left))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,12 +86,20 @@ class Objective:
 
     def __call__(self, batch: Batch, *, is_quantised: bool) -> Loss:
         """Return the loss of `batch`."""
-        token_ids, mask = torch.from_numpy(batch.token_ids), torch.from_numpy(batch.mask[:, 1:] > 0)
-        inputs, targets = token_ids[:, :-1], token_ids[:, 1:][mask]
+        inputs, targets = torch.from_numpy(batch.token_ids), torch.from_numpy(batch.targets)
+        window = self._model.config.sliding_window
+        arrays = [(rows.queries, rows.keys, rows.distances) for rows in batch.rows]
+        rows = [attention_rows(*map(torch.from_numpy, three), sliding_window=window) for three in arrays]
+        layout = Layout(rows, torch.from_numpy(batch.answers))
         states, balance = self._model(
-            self._codes[inputs], self._classes[inputs], self._rows[inputs], is_quantised=is_quantised
+            self._codes[inputs],
+            self._classes[inputs],
+            self._rows[inputs],
+            torch.from_numpy(batch.positions),
+            layout,
+            is_quantised=is_quantised,
         )
-        logits, labels, shift = self._logits(states[mask], inputs, targets)
+        logits, labels, shift = self._logits(states[torch.from_numpy(batch.predicts)], inputs, targets)
         each = functional.cross_entropy(logits, labels, reduction="none")
         is_rare = self._rows[targets] < 0
         weights = 1 + (_RARE_WEIGHT - 1) * is_rare
@@ -106,7 +116,7 @@ class Objective:
     def _logits(self, states: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Return logits (tokens, rows), the column of each target, and what the sampling added to each column."""
         model, trained = self._model, self._trained
-        present = self._with_twins(torch.unique(torch.cat([targets, inputs.reshape(-1)])))
+        present = self._with_twins(torch.unique(torch.cat([targets, inputs])))
         sampled = torch.from_numpy(self._rng.choice(self._rare_ids, _NUM_SAMPLED))
         rare = torch.cat([present, sampled])
         trained_head = (
@@ -144,7 +154,7 @@ class Run:
         torch.manual_seed(0)
         torch.set_num_threads(1)
         torch.set_flush_denormal(True)
-        self._rng = np.random.default_rng(100 + rank)
+        self._rng = np.random.default_rng([plan.seed, rank])
         state = torch.load(plan.init, weights_only=False) if plan.init else None
         self._corpus = Corpus(list(plan.data), plan.min_count, state and state["trained_ids"])
         self._model = TinyGptOss(ModelConfig(), len(self._corpus.trained_ids))
@@ -159,7 +169,7 @@ class Run:
         """Train until the tokens are used up."""
         plan = self._plan
         self._report(
-            f"{len(self._corpus.lengths)} conversations, {len(self._corpus.trained_ids)} trained rows"
+            f"{len(self._corpus.lengths)} families, {len(self._corpus.token_ids)} tokens, {len(self._corpus.trained_ids)} trained rows"
         )
         batches = self._corpus.batches(self._rng, plan.batch_tokens)
         step, progress, num_tokens = 0, 0.0, 0
@@ -231,18 +241,21 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", nargs="+", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--tokens", type=float, default=24e6)
-    parser.add_argument("--batch-tokens", type=int, default=1024)
+    parser.add_argument("--tokens", type=float, default=15e6)
+    parser.add_argument("--batch-tokens", type=int, default=1280)
     parser.add_argument("--repetition-steps", type=int, default=250)
     parser.add_argument(
-        "--quantise-from", type=float, default=0.7, help="progress at which MXFP4 rounding begins"
+        "--quantise-from", type=float, default=0.0, help="progress at which MXFP4 rounding begins"
     )
     parser.add_argument(
         "--min-count", type=int, default=140, help="occurrences that give a token rows of its own"
     )
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--port", type=int, default=29511)
-    parser.add_argument("--peak-rate", type=float, default=1.0, help="factor of all learning rates")
+    parser.add_argument(
+        "--decay-from", type=float, default=0.0, help="progress at which the rates begin to fall"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of the batches")
     parser.add_argument("--init", type=Path, help="a model to go on from; its trained rows are kept")
     options = vars(parser.parse_args(arguments))
     return Plan(**{**options, "data": tuple(options["data"])})
