@@ -1,4 +1,7 @@
-"""The lessons run from top to bottom in a real kernel, against a real server with the embedded model."""
+"""The lessons run from top to bottom in a real kernel, against a real server with the embedded model.
+
+Set UPDATE_LESSONS=1 to store them as this run has them.
+"""
 
 import os
 from collections.abc import Iterator
@@ -42,9 +45,16 @@ def _read(notebook: Path) -> Any:
 def test_a_lesson_runs_from_top_to_bottom(path: Path, tmp_path: Path) -> None:
     notebook = _read(path)
     client = NotebookClient(
-        notebook, timeout=120, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=120,
+        kernel_name="python3",
+        coalesce_streams=True,
+        record_timing=False,
+        resources={"metadata": {"path": str(tmp_path)}},
     )
     client.execute()
+    if os.environ.get("UPDATE_LESSONS"):
+        nbformat.write(notebook, path)  # type: ignore[no-untyped-call]
     errors = [
         output
         for cell in notebook.cells

@@ -16,6 +16,7 @@ from jupyter_mlx_gpt_oss.magics.completion import WORDS
 LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 TITLES = [
     "01_quickstart",
+    "02_tools",
     "04_structured_answers",
     "05_clients",
     "06_real_checkpoints",
