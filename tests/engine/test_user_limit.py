@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress
 from jupyter_mlx_gpt_oss.errors import QueueFullError
 
 REQUEST = GenerationRequest(
@@ -26,7 +26,7 @@ def test_one_user_may_not_fill_the_queue(tiny_checkpoint: Path) -> None:
                 with pytest.raises(QueueFullError, match="and 1 of one user"):
                     await anext(engine.generate(replace(REQUEST, request_id="b")))
                 others = engine.generate(replace(REQUEST, request_id="c", caller="bob"))
-                assert await anext(others)
+                assert isinstance(await anext(others), Progress)
                 await others.aclose()
         finally:
             await engine.stop()
