@@ -3,7 +3,7 @@
 Rooms below never see a trait. `docs/configuration.md` lists these options, and a test holds it to that.
 """
 
-from traitlets import Bool, Float, Integer, Unicode
+from traitlets import Bool, Float, Integer, List, Unicode
 from traitlets.config import Configurable
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
@@ -129,8 +129,20 @@ class GptOssServing(Configurable):
         min=0.01,
         help="Seconds of silence after which a stream gets a comment, so that no proxy cuts it.",
     ).tag(config=True)
+    max_loading_wait_seconds = Float(
+        60.0,
+        min=0.0,
+        help="Seconds that a request which does not stream waits for the model to load, and is answered with 503 then; "
+        "loading goes on. A stream is told how far it is, and waits as long as it takes.",
+    ).tag(config=True)
     max_body_bytes = Integer(
         16 * 1024 * 1024, min=1, help="Bytes of a request's body, at the most; more is answered with 413."
+    ).tag(config=True)
+    max_prompt_bytes = Integer(
+        4 * 1024 * 1024,
+        min=1,
+        help="Bytes of a prompt's text, its tools and instructions included, at the most; more is answered with 413. The "
+        "context bounds its tokens.",
     ).tag(config=True)
     turn_memory_max_items = Integer(
         1024,
@@ -148,6 +160,19 @@ class GptOssServing(Configurable):
         64 * 1024 * 1024,
         min=0,
         help="Bytes of all these responses together, with the items that they go on from, at the most.",
+    ).tag(config=True)
+    max_response_items = Integer(
+        10_000,
+        min=1,
+        help="Items of a response's input and of the responses that it goes on from, together, at the most; more is "
+        "answered with 400.",
+    ).tag(config=True)
+    allowed_models = List(
+        Unicode(),
+        None,
+        allow_none=True,
+        help="Models that `v1/load`, and so `%oss model`, may load besides the configured one. None: any, whoever has the "
+        "key. Empty: no other, and nobody unloads the model either.",
     ).tag(config=True)
     debug_raw_preview_chars = Integer(
         0,

@@ -35,7 +35,10 @@ A message says what was wrong, what was expected and what to do. It never holds 
 an error into one line; no other place translates.
 """
 
+import re
 from typing import ClassVar
+
+_FIELD_PATH = re.compile(r"[\w.\[\]]{1,100}", re.ASCII)
 
 
 class GptOssError(Exception):
@@ -62,6 +65,8 @@ class RequestError(GptOssError):
     status = 400
     code = "invalid_request_error"
     type = "invalid_request_error"
+    quotes_request: ClassVar[bool] = True
+    """Whether the message may have words of the client's; the log has none of it then."""
 
     def __init__(self, message: str, *, param: str | None = None) -> None:
         super().__init__(message)
@@ -73,13 +78,15 @@ class InvalidRequestError(RequestError):
 
 
 class ContextLengthError(RequestError):
-    """Prompt and answer do not fit into the model's context."""
+    """Prompt and answer do not fit into the model's context. A prompt far too long is estimated, not counted."""
 
     code = "context_length_exceeded"
+    quotes_request = False
 
-    def __init__(self, num_prompt_tokens: int, max_context_tokens: int) -> None:
+    def __init__(self, num_prompt_tokens: int, max_context_tokens: int, *, is_estimate: bool = False) -> None:
+        about = "about " if is_estimate else ""
         super().__init__(
-            f"The prompt has {num_prompt_tokens} tokens, and the context holds {max_context_tokens} tokens, "
+            f"The prompt has {about}{num_prompt_tokens} tokens, and the context holds {max_context_tokens} tokens, "
             "the answer included. Shorten the messages or start a new conversation.",
             param="messages",
         )
@@ -98,6 +105,7 @@ class AuthenticationError(RequestError):
 
     status = 401
     code = "invalid_api_key"
+    quotes_request = False
 
 
 class PermissionDeniedError(RequestError):
@@ -105,6 +113,7 @@ class PermissionDeniedError(RequestError):
 
     status = 403
     code = "permission_denied"
+    quotes_request = False
 
 
 class ModelNotFoundError(RequestError):
@@ -126,13 +135,15 @@ class MethodNotAllowedError(RequestError):
 
     status = 405
     code = "method_not_allowed"
+    quotes_request = False
 
 
 class RequestTooLargeError(RequestError):
-    """The body has more bytes than the server takes."""
+    """The body, or the text of the prompt, has more bytes than the server takes."""
 
     status = 413
     code = "request_too_large"
+    quotes_request = False
 
 
 class CapacityError(GptOssError):
@@ -259,3 +270,12 @@ class CellInterruptedError(KeyboardInterrupt):
     def _render_traceback_(self) -> list[str]:
         """Stand in one line where IPython would show a traceback."""
         return [f"Interrupted: {self}"]
+
+
+def log_text(error: GptOssError) -> str:
+    """Return the text for the log. It never quotes a request: of one at fault it has the code and the field's name."""
+    if not isinstance(error, RequestError) or not error.quotes_request:
+        return f"{error.code}: {error.message}"
+    if error.param is None:
+        return error.code
+    return f"{error.code}: {error.param if _FIELD_PATH.fullmatch(error.param) else 'a field it made up'}"

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from traitlets import TraitError
@@ -56,13 +57,13 @@ def test_a_value_out_of_range_is_refused(owner: type[Configurable], options: dic
 @pytest.mark.parametrize(
     "values", [{"keep_alive_seconds": 0}, {"max_body_bytes": 0}, {"stop_grace_seconds": -1}]
 )
-def test_a_serving_config_holds_its_own_limits(values: dict[str, int]) -> None:
+def test_a_serving_config_holds_its_own_limits(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="above 0"):
         ServingConfig(**values)
 
 
 @pytest.mark.parametrize("values", [{"turn_memory_max_items": -1}, {"turn_memory_max_bytes": -1}])
-def test_a_turn_memory_has_no_negative_size(values: dict[str, int]) -> None:
+def test_a_turn_memory_has_no_negative_size(values: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="at least 0"):
         ServingConfig(**values)
 

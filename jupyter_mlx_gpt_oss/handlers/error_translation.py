@@ -16,6 +16,7 @@ from jupyter_mlx_gpt_oss.errors import (
     PermissionDeniedError,
     RequestError,
     RequestTooLargeError,
+    log_text,
 )
 
 _FIRST_FAULT = 500  # statuses from here on are the server's fault
@@ -47,9 +48,9 @@ def log_of(exception: BaseException, where: TracebackType | None) -> tuple[int, 
     SAFETY: the text of an unforeseen exception may quote the request, so only its type and place are told.
     """
     if isinstance(exception, RequestError):
-        return logging.INFO, f"{exception.code}: {exception.message}"
+        return logging.INFO, log_text(exception)
     if isinstance(exception, GptOssError):
-        return logging.WARNING, f"{exception.code}: {exception.message}"
+        return logging.WARNING, log_text(exception)
     if isinstance(exception, web.HTTPError):
         return logging.WARNING if exception.status_code >= _FIRST_FAULT else logging.INFO, str(exception)
     return logging.ERROR, "".join([f"{type(exception).__name__}\n", *traceback.format_tb(where)])

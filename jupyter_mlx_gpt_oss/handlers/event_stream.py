@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
@@ -14,9 +15,11 @@ from jupyter_mlx_gpt_oss.engine.request import Progress
 from jupyter_mlx_gpt_oss.handlers.base import ApiHandler
 from jupyter_mlx_gpt_oss.protocol import sse
 from jupyter_mlx_gpt_oss.protocol.error_body import error_body
+from jupyter_mlx_gpt_oss.serving.loading_patience import LoadingPatience
 
 Item = TypeVar("Item")
 _END = object()
+_LEAST_TICK_SECONDS = 0.05
 
 
 class Writable(Protocol):
@@ -52,10 +55,20 @@ class EventStreamHandler(ApiHandler):
             raise web.Finish from None
 
     async def write_whole(self, items: AsyncGenerator[Progress | Writable, None]) -> None:
-        """Write the last item as the answer; progress before it is not shown."""
-        async with aclosing(with_silences(items, self.door.config.keep_alive_seconds)) as ticks:
+        """Write the last item as the answer; progress before it is not shown.
+
+        Raises:
+            ModelLoadingError: the model takes too long to load.
+        """
+        config = self.door.config
+        patience = LoadingPatience(config.max_loading_wait_seconds, time.monotonic)
+        tick_seconds = min(
+            config.keep_alive_seconds, max(config.max_loading_wait_seconds, _LEAST_TICK_SECONDS)
+        )
+        async with aclosing(with_silences(items, tick_seconds)) as ticks:
             async for item in ticks:
                 self.touch_activity()
+                patience.note(item)
                 if item is not None and not isinstance(item, Progress):
                     self.write(item.to_json())
         self.finish()

@@ -16,8 +16,8 @@ class TokenizeHandler(ApiHandler):
     async def post(self) -> None:
         """Send the tokens of a text or of messages."""
         tokenization = await self.door.service.tokenization(self.owner)
-        tokens = await self.run(asyncio.to_thread(tokenization.tokenize, self.read_body()))
-        self.finish(tokens.to_json())
+        body = self.read_body()
+        self.finish(await self.run(asyncio.to_thread(lambda: tokenization.tokenize(body).to_json())))
 
 
 class DetokenizeHandler(ApiHandler):
@@ -28,5 +28,5 @@ class DetokenizeHandler(ApiHandler):
     async def post(self) -> None:
         """Send the text."""
         tokenization = await self.door.service.tokenization(self.owner)
-        text = await self.run(asyncio.to_thread(tokenization.detokenize, self.read_body()))
-        self.finish(text.to_json())
+        body = self.read_body()
+        self.finish(await self.run(asyncio.to_thread(lambda: tokenization.detokenize(body).to_json())))

@@ -32,10 +32,26 @@ STOP_TOKEN_IDS = (RETURN, CALL, END_OF_TEXT)
 
 _ENCODINGS_BASE = "TIKTOKEN_ENCODINGS_BASE"
 _LOADING = threading.Lock()  # the environment is the process's
+MAX_PIECE_CHARS = 1024
+"""Of what openai-harmony is given at once: it holds Python's lock meanwhile, 1 ms for prose and 10 ms at the worst."""
+SAFE_CUT = re.compile(
+    r"(?<=\S)(?=[^\S\r\n\x1c-\x1f])"  # a space or tab is the first of what it belongs to, or has only white space before it
+    r"|(?<=[A-Za-z0-9])(?=[\r\n])"  # a line break never belongs to what a letter or digit belongs to
+    r"|(?<=[\r\n])(?=[ \t]*[^\s/])"  # the last line break of a stretch ends what it belongs to, unless a slash follows
+)
+"""Places where a text can be cut without a change of its tokens.
+
+The vocabulary's splitting (o200k_base's, in `worker/constraint.py`) never looks back. So a cut changes nothing if one of
+its stretches ends there anyway, and no expression that is tried before the cut can tell what follows it from the end of
+the text. Source: tiktoken, `openai_public.py`; tests/harmony/test_encoding.py tries all short texts.
+"""
+_LAST_SAFE_CUT = re.compile(rf"(?s:.+)(?:{SAFE_CUT.pattern})")
 _MAX_RUN_CHARS = 512
 # NOTE: "a" * 200_000 takes openai-harmony 65 s and " " * 1_000_000 makes it panic, so longer runs are cut.
 # Unicode's White_Space, which its splitting goes by, has no U+001C to U+001F; Python's \s has them.
-_LONG_RUN = re.compile(rf"[\S\x1c-\x1f]{{{_MAX_RUN_CHARS + 1},}}|[^\S\x1c-\x1f]{{{_MAX_RUN_CHARS + 1},}}")
+_LONG_RUN = re.compile(
+    "|".join(f"[{run}]{{{_MAX_RUN_CHARS + 1},}}" for run in (r"\S\x1c-\x1f", r"^\S\x1c-\x1f", r"\r\n/"))
+)
 
 
 class TextDecoder:
@@ -62,11 +78,14 @@ class TextDecoder:
 
 def encode(text: str) -> list[int]:
     """Return the ids of a text. Text such as `<|end|>` stays text; lone surrogates become U+FFFD."""
-    clean = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return [token_id for _, token_ids in encode_pieces(text) for token_id in token_ids]
+
+
+def encode_pieces(text: str) -> Iterator[tuple[int, list[int]]]:
+    """Yield how many characters are encoded next, and their ids, a piece at a time; together they are as `encode`'s."""
     encoding = _encoding()
-    return [
-        token_id for piece in _pieces(clean) for token_id in encoding.encode(piece, disallowed_special=())
-    ]
+    for piece in pieces(_whole_text(text)):
+        yield len(piece), encoding.encode(piece, disallowed_special=())
 
 
 def decode(token_ids: list[int]) -> str:
@@ -74,13 +93,32 @@ def decode(token_ids: list[int]) -> str:
     return str(_encoding().decode(token_ids))
 
 
-def _pieces(text: str) -> Iterator[str]:
+def pieces(text: str) -> Iterator[str]:
+    """Cut a text where that changes no token, into pieces of MAX_PIECE_CHARS at the most; runs without end anywhere."""
+    start = 0
+    while len(text) - start > MAX_PIECE_CHARS:
+        found = _LAST_SAFE_CUT.match(text, start, start + MAX_PIECE_CHARS + 1)
+        end = found.end() if found else start + _MAX_RUN_CHARS
+        yield from _short_runs(text[start:end])
+        start = end
+    yield from _short_runs(text[start:])
+
+
+def _short_runs(text: str) -> Iterator[str]:
     start = 0
     for run in _LONG_RUN.finditer(text):
         for cut in range(run.start() + _MAX_RUN_CHARS, run.end(), _MAX_RUN_CHARS):
             yield text[start:cut]
             start = cut
     yield text[start:]
+
+
+def _whole_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 @cache

@@ -5,23 +5,23 @@ Source: openai/harmony docs/format.md; where the renderer of openai-harmony diff
 """
 
 import json
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
-from jupyter_mlx_gpt_oss.harmony.encoding import CALL, CHANNEL, CONSTRAIN, END, MESSAGE, START, encode
-from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, require_name, require_object
-from jupyter_mlx_gpt_oss.harmony.messages import (
-    AssistantMessage,
-    Instructions,
-    Message,
-    ToolResult,
-    UserMessage,
-    read_messages,
+from jupyter_mlx_gpt_oss.harmony.conversation import (
+    AsSampled,
+    conversation_parts,
+    message_parts,
+    opened_parts,
 )
-from jupyter_mlx_gpt_oss.harmony.python_tool import DECLARATION, PYTHON, arguments_to_code
+from jupyter_mlx_gpt_oss.harmony.encoding import CALL, END, START
+from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, require_name, require_object
+from jupyter_mlx_gpt_oss.harmony.messages import AssistantMessage, read_messages
+from jupyter_mlx_gpt_oss.harmony.prompt_parts import NO_LIMITS, PromptLimits, encode_sections
+from jupyter_mlx_gpt_oss.harmony.python_tool import DECLARATION, PYTHON
 from jupyter_mlx_gpt_oss.harmony.tools import offers_python, read_tools, render_tools
 from jupyter_mlx_gpt_oss.harmony.typescript import one_line
 
@@ -35,9 +35,6 @@ _EFFORTS = {
 }
 _MESSAGE_ENDS = (END, CALL)
 _TOOL_CHOICES = ("auto", "none", "required")
-AsSampled = Callable[[int, AssistantMessage], Sequence[int]]
-"""Gives the tokens of an assistant message, by its index, as the model sampled them, from `<|start|>assistant` on; or
-none, and it is rendered anew."""
 
 
 def _never_sampled(_index: int, _message: AssistantMessage) -> Sequence[int]:
@@ -97,6 +94,7 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     response_format: Mapping[str, Any] | None = None,
     tool_choice: str | Mapping[str, Any] = "auto",
     as_sampled: AsSampled = _never_sampled,
+    limits: PromptLimits = NO_LIMITS,
 ) -> Prompt:
     """Render OpenAI's JSON to a prompt that ends in `<|start|>assistant`, and in what opens the answer, if anything.
 
@@ -108,9 +106,11 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
         response_format: OpenAI's; a schema is told to the model here, and held to by the grammar.
         tool_choice: OpenAI's; none leaves the tools out.
         as_sampled: asked for each assistant message whose analysis stands in the prompt.
+        limits: of the prompt.
 
     Raises:
-        InvalidRequestError: a field of the wrong shape; names it. Any other exception is a bug.
+        InvalidRequestError: a field of the wrong shape; names it.
+        RequestTooLargeError, ContextLengthError: the prompt is beyond the limits. Any other exception is a bug.
     """
     conversation = read_messages(messages)
     functions = read_tools(tools)
@@ -129,11 +129,13 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     sections += _response_format_sections(response_format)
     day = _date_text(current_date)
     system = _system_text(reasoning_effort, day, has_functions=bool(functions), has_python=has_python)
-    token_ids = _message("system", system)
-    token_ids += _conversation(conversation, sections, as_sampled, built_in)
-    opened = _opened(continued, reasoning_effort, may_call=bool(functions) or has_python)
-    answer = [START, *encode("assistant"), *opened]
-    return Prompt((*token_ids, *answer), tuple(opened), len(token_ids))
+    history = [
+        *message_parts("system", system),
+        *conversation_parts(conversation, sections, as_sampled, built_in),
+    ]
+    opened = opened_parts(continued, reasoning_effort, may_call=bool(functions) or has_python)
+    before, start, after = encode_sections([history, [START, "assistant"], opened], limits, param="messages")
+    return Prompt((*before, *start, *after), tuple(after), len(before))
 
 
 def _system_text(reasoning_effort: str, day: str, *, has_functions: bool, has_python: bool) -> str:
@@ -213,76 +215,3 @@ def _schema_section(json_schema: Any, param: str) -> str:
     require_json(schema, f"{param}.schema")
     comment = f"// {description}\n" if description else ""
     return f"# Response Formats\n\n## {name}\n\n{comment}{json.dumps(schema, ensure_ascii=False, separators=(',', ':'))}"
-
-
-def _conversation(
-    conversation: Sequence[Message], sections: list[str], as_sampled: AsSampled, built_in: frozenset[str]
-) -> list[int]:
-    """Render the messages; the leading instructions become one developer message, together with the sections.
-
-    A call of a tool that is `built_in`, and its result, stand as the model was trained on them.
-    """
-    first = next(
-        (i for i, m in enumerate(conversation) if not isinstance(m, Instructions)), len(conversation)
-    )
-    leading = "\n\n".join(m.text for m in conversation[:first] if isinstance(m, Instructions) and m.text)
-    finals = [i for i, m in enumerate(conversation) if isinstance(m, AssistantMessage) and m.is_final]
-    last_final = max(finals, default=-1)
-    token_ids = _developer(leading, sections)
-    for index, message in enumerate(conversation[first:], first):
-        match message:
-            case Instructions(text):
-                token_ids += _developer(text, [])
-            case UserMessage(text):
-                token_ids += _message("user", text)
-            case ToolResult(name, text) if name in built_in:
-                token_ids += _message(f"{name} to=assistant", text, channel="analysis")
-            case ToolResult(name, text):
-                token_ids += _message(f"functions.{name} to=assistant", text, channel="commentary")
-            case AssistantMessage() if index > last_final:
-                token_ids += as_sampled(index, message) or _assistant(message, built_in, drops_analysis=False)
-            case AssistantMessage():
-                token_ids += _assistant(message, built_in, drops_analysis=True)
-    return token_ids
-
-
-def _developer(instructions: str, sections: list[str]) -> list[int]:
-    parts = [f"# Instructions\n\n{instructions}", *sections] if instructions else sections
-    return _message("developer", "\n\n".join(parts)) if parts else []
-
-
-def _assistant(message: AssistantMessage, built_in: frozenset[str], *, drops_analysis: bool) -> list[int]:
-    """Render analysis, preamble or answer, and calls, in the order in which the model samples them.
-
-    A call names its channel first, as the model does; openai-harmony's order, recipient first, makes it call tools on
-    the analysis channel (vLLM pull request 28139).
-    """
-    token_ids: list[int] = []
-    if message.reasoning and not drops_analysis:
-        token_ids += _message("assistant", message.reasoning, channel="analysis")
-    if message.content:
-        channel = "final" if message.is_final else "commentary"
-        token_ids += _message("assistant", message.content, channel=channel)
-    for call in message.calls:
-        if call.name in built_in:
-            header, body = encode(f"analysis to={call.name} code"), arguments_to_code(call.arguments)
-        else:
-            header = [*encode(f"commentary to=functions.{call.name} "), CONSTRAIN, *encode("json")]
-            body = call.arguments
-        token_ids += [START, *encode("assistant"), CHANNEL, *header, MESSAGE, *encode(body), CALL]
-    return token_ids
-
-
-def _message(author: str, text: str, *, channel: str | None = None) -> list[int]:
-    header = [CHANNEL, *encode(channel)] if channel else []
-    return [START, *encode(author), *header, MESSAGE, *encode(text), END]
-
-
-def _opened(continued: AssistantMessage | None, reasoning_effort: str, *, may_call: bool) -> list[int]:
-    final = [CHANNEL, *encode("final"), MESSAGE]
-    if continued:
-        return [*final, *encode(continued.content)]
-    if reasoning_effort != "none":
-        return []
-    no_analysis = [CHANNEL, *encode("analysis"), MESSAGE, END, START, *encode("assistant")]
-    return no_analysis if may_call else [*no_analysis, *final]  # a final message cannot call

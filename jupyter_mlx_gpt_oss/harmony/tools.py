@@ -11,6 +11,7 @@ from typing import Any
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_list, require_name, require_object
 from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
+from jupyter_mlx_gpt_oss.harmony.schema_limits import MAX_TOOLS
 from jupyter_mlx_gpt_oss.harmony.typescript import schema_to_type
 
 
@@ -34,11 +35,14 @@ def read_tools(tools: Sequence[Mapping[str, Any]]) -> list[FunctionTool]:
     """Check OpenAI's `tools`, and return the functions among them.
 
     Raises:
-        InvalidRequestError: a wrong shape, a bad name or the same name twice; names the field.
+        InvalidRequestError: too many, a wrong shape, a bad name or the same name twice; names the field.
     """
+    if len(require_list(tools, "tools")) > MAX_TOOLS:
+        message = f"tools holds {len(tools)} tools; at most {MAX_TOOLS} are taken."
+        raise InvalidRequestError(message, param="tools")
     functions: list[FunctionTool] = []
     names: set[str] = set()
-    for index, tool in enumerate(require_list(tools, "tools")):
+    for index, tool in enumerate(tools):
         param = f"tools[{index}]"
         if _is_python(require_object(tool, param)):
             name = PYTHON

@@ -42,11 +42,23 @@ def parse_json_object(body: bytes) -> dict[str, Any]:
 
 def without_lone_surrogates(fields: dict[str, Any]) -> dict[str, Any]:
     """Return the same fields, with U+FFFD for what JSON can spell and UTF-8 cannot: they can be written again."""
-    text = json.dumps(fields, ensure_ascii=False)
-    if text.isascii():
-        return fields
-    whole: dict[str, Any] = json.loads(text.encode("utf-16", "surrogatepass").decode("utf-16", "replace"))
-    return whole
+    return {_whole_text(key): _whole(value) for key, value in fields.items()}
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str):
+        return _whole_text(value)
+    if isinstance(value, dict):
+        return without_lone_surrogates(value)
+    return [_whole(item) for item in value] if isinstance(value, list) else value
+
+
+def _whole_text(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return text
 
 
 def field_path(parts: tuple[str | int, ...]) -> str:

@@ -3,9 +3,12 @@
 Source: vLLM's tokenizer API; the fields of messages are those of a chat completion that shape its prompt.
 """
 
+import json
+from collections.abc import Sequence
 from typing import Annotated, Self
 
 from pydantic import Field
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.protocol.chat_answers import WireModel
@@ -26,6 +29,8 @@ ACCEPTED_FIELDS = frozenset({
     "continue_final_message",  # a last message of the assistant is always continued
 })  # fmt: skip
 """Top-level fields that are taken without effect."""
+MAX_PIECE_ITEMS = 10_000
+"""Tokens that are written at once: Python's lock is held meanwhile, a few milliseconds."""
 _OWN_FIELDS = {"prompt", "add_generation_prompt", "return_token_strs"}
 
 
@@ -81,6 +86,13 @@ class Tokens(WireModel):
     token_strs: list[str] | None = None
     """Each token as text, a control token by its name and a piece of a character as U+FFFD."""
 
+    @override
+    def to_json(self) -> str:
+        """Return one line of JSON; takes a second for millions of tokens, and is called in a thread."""
+        head = self.model_dump_json(include={"count", "max_model_len"})
+        strs = "" if self.token_strs is None else f',"token_strs":{_array(self.token_strs)}'
+        return f'{head[:-1]},"tokens":{_array(self.tokens)}{strs}}}'
+
 
 class DetokenizeRequest(StrictFields):
     """A checked request."""
@@ -102,3 +114,9 @@ class Text(WireModel):
     """The text of some tokens; control tokens are written out."""
 
     prompt: str
+
+
+def _array(items: Sequence[int | str]) -> str:
+    starts = range(0, len(items), MAX_PIECE_ITEMS)
+    pieces = (json.dumps(items[start : start + MAX_PIECE_ITEMS], separators=(",", ":")) for start in starts)
+    return f"[{','.join(piece[1:-1] for piece in pieces)}]"

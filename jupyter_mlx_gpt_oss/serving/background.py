@@ -5,7 +5,7 @@ import logging
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-from jupyter_mlx_gpt_oss.errors import GptOssError
+from jupyter_mlx_gpt_oss.errors import GptOssError, log_text
 
 Result = TypeVar("Result")
 _log = logging.getLogger(__name__)
@@ -38,6 +38,6 @@ class Background:
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if isinstance(error, GptOssError):
-            _log.warning("%s: %s", error.code, error.message)
+            _log.warning("%s", log_text(error))
         elif error is not None:
             _log.error("Unforeseen: %s", type(error).__name__)  # its text may quote a prompt

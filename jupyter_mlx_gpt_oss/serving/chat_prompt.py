@@ -12,6 +12,7 @@ from jupyter_mlx_gpt_oss.harmony import Prompt, render_prompt
 from jupyter_mlx_gpt_oss.harmony.encoding import CALL
 from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
 from jupyter_mlx_gpt_oss.harmony.messages import AssistantMessage, ToolCall
+from jupyter_mlx_gpt_oss.harmony.prompt_parts import NO_LIMITS, PromptLimits
 from jupyter_mlx_gpt_oss.protocol.chat_answers import Message
 from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
 from jupyter_mlx_gpt_oss.serving.legacy_names import legacy_names
@@ -26,16 +27,18 @@ class ChatPrompts:
         memory: the turns of all callers.
         owner: names the caller.
         clock: seconds since 1970.
+        limits: of the prompts.
     """
 
     memory: TurnMemory
     owner: str
     clock: Callable[[], float]
+    limits: PromptLimits = NO_LIMITS
 
     def prompt(self, request: ChatCompletionRequest) -> Prompt:
         """Render a request's prompt; raises what `render_prompt` raises."""
         with legacy_names(request):
-            return self._render(request, request.messages)
+            return self._render(request, request.messages, self.limits)
 
     @staticmethod
     def grammar(request: ChatCompletionRequest, prompt: Prompt) -> str | None:
@@ -61,7 +64,7 @@ class ChatPrompts:
             {"role": "assistant", "content": answer},
             {"role": "user", "content": ""},
         ]
-        prompt = self._render(request, messages)
+        prompt = self._render(request, messages, NO_LIMITS)  # all but the answer was held to them
         *_, end_of_answer, _end_of_user = prompt.boundaries
         return prompt.token_ids[:end_of_answer]
 
@@ -80,7 +83,9 @@ class ChatPrompts:
             AssistantMessage(message.reasoning or "", message.content or "", calls),
         )
 
-    def _render(self, request: ChatCompletionRequest, messages: Sequence[dict[str, Any]]) -> Prompt:
+    def _render(
+        self, request: ChatCompletionRequest, messages: Sequence[dict[str, Any]], limits: PromptLimits
+    ) -> Prompt:
         now = dt.datetime.fromtimestamp(self.clock(), tz=dt.UTC)
 
         def as_sampled(index: int, message: AssistantMessage) -> Sequence[int]:
@@ -95,4 +100,5 @@ class ChatPrompts:
             response_format=request.response_format,
             tool_choice=request.choice,
             as_sampled=as_sampled,
+            limits=limits,
         )

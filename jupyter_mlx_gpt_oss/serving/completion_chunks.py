@@ -11,7 +11,7 @@ from jupyter_mlx_gpt_oss.serving.token_names import token_name
 
 
 class CompletionWriter:
-    """Writes one choice of a stream, from its first piece to its last.
+    """Writes one choice of a stream, from its first piece to its last. To make it decodes a prompt that is echoed.
 
     Args:
         index: of the choice.
@@ -23,15 +23,14 @@ class CompletionWriter:
         self._index = index
         self._request = request
         self._prompt_token_ids = prompt_token_ids
+        self._echo = self._prompt_text() if request.echo else ""
         self._is_begun = False
 
     def write(self, piece: RawPiece) -> CompletionChoice | None:
         """Return what a chunk says of a piece; None: nothing."""
         request = self._request
-        text = piece.text
         is_first, self._is_begun = not self._is_begun, True
-        if is_first and request.echo:
-            text = self._prompt_text() + text
+        text = self._echo + piece.text if is_first else piece.text
         is_told = piece.tokens and (request.return_token_ids or request.logprobs is not None)
         if not (text or is_first or is_told or piece.finish_reason):
             return None

@@ -13,7 +13,8 @@ from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress
 from jupyter_mlx_gpt_oss.errors import ContextLengthError, RequestError
 from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS
-from jupyter_mlx_gpt_oss.harmony.encoding import END, END_OF_TEXT, encode
+from jupyter_mlx_gpt_oss.harmony.encoding import END, END_OF_TEXT
+from jupyter_mlx_gpt_oss.harmony.prompt_parts import NO_LIMITS, PromptLimits, check_bytes, encode_sections
 from jupyter_mlx_gpt_oss.protocol.chat_answers import PromptTokensDetails
 from jupyter_mlx_gpt_oss.protocol.completion_answers import Completion, CompletionChoice, CompletionUsage
 from jupyter_mlx_gpt_oss.protocol.completions import CompletionRequest, Prompt
@@ -50,6 +51,7 @@ class Completions:
         clock: seconds since 1970.
         owner: names the caller.
         is_shared: whether the caller asks for several people, whom `user` tells apart.
+        limits: of the prompts; their bytes, of all prompts together.
     """
 
     engine: Engine
@@ -60,6 +62,7 @@ class Completions:
     clock: Callable[[], float]
     owner: str
     is_shared: bool = False
+    limits: PromptLimits = NO_LIMITS
 
     @staticmethod
     async def read(body: bytes) -> CompletionRequest:
@@ -73,6 +76,7 @@ class Completions:
 
         Raises:
             InvalidRequestError: a schema or grammar beyond the limits; before the first item.
+            RequestTooLargeError, ContextLengthError: a prompt beyond the limits; before the first item.
             GptOssError: whatever `Engine.generate` raises, at any item.
         """
         async with aclosing(self._chunks(request)) as items:
@@ -113,7 +117,9 @@ class Completions:
             stop_token_ids = [*stop_token_ids, *STOP_TOKEN_IDS]
         elif grammar is not None:
             stop_token_ids = [*stop_token_ids, END_OF_TEXT]  # all that may follow a text that is complete
-        prompts = [_token_ids(prompt) for prompt in request.prompts]
+        texts = (prompt for prompt in request.prompts if isinstance(prompt, str))
+        check_bytes(texts, self.limits, param="prompt")
+        prompts = [self._token_ids(prompt) for prompt in request.prompts]
         num_choices = request.n or 1
         return [
             self._answer(
@@ -134,6 +140,12 @@ class Completions:
             for number, prompt in enumerate(prompts)
             for index in range(num_choices)
         ]
+
+    def _token_ids(self, prompt: Prompt) -> tuple[int, ...]:
+        """Return a prompt's tokens; an empty one begins a document, as OpenAI has it."""
+        if isinstance(prompt, str):
+            (prompt,) = encode_sections([[prompt]], self.limits, param="prompt")
+        return tuple(prompt) or (END_OF_TEXT,)
 
     def _answer(self, request: CompletionRequest, generated: GenerationRequest, index: int) -> _Answer:
         generation = RawGeneration(
@@ -175,12 +187,6 @@ async def _choices(answers: Sequence[_Answer]) -> AsyncGenerator[Progress | Comp
                 said = answers[index].writer.write(item)
             if said is not None:
                 yield said
-
-
-def _token_ids(prompt: Prompt) -> tuple[int, ...]:
-    """Return a prompt's tokens; an empty one begins a document, as OpenAI has it."""
-    token_ids = encode(prompt) if isinstance(prompt, str) else prompt
-    return tuple(token_ids) or (END_OF_TEXT,)
 
 
 def _boundaries(token_ids: Sequence[int]) -> tuple[int, ...]:

@@ -28,6 +28,8 @@ def _renamed(text: str, request: ChatCompletionRequest) -> str:
         index = int(tool[1]) - num_tools
         return tool[0] if index < 0 else f"functions[{index}]"
 
+    if not num_tools and request.functions:
+        text = re.sub(r"\btools\b(?!\[)", "functions", text)
     text = re.sub(r"\btools\[(\d+)\](?:\.function)?", function_of, text)
     if request.tool_choice is None and request.function_call is not None:
         text = re.sub(r"\btool_choice(?:\.function)?\b", "function_call", text)

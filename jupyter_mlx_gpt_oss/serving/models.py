@@ -1,10 +1,11 @@
 """The model that is served, as OpenAI's list and card, and its change for another. Works while nothing is loaded."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
-from jupyter_mlx_gpt_oss.errors import ModelNotFoundError
+from jupyter_mlx_gpt_oss.errors import ModelNotFoundError, PermissionDeniedError
 from jupyter_mlx_gpt_oss.protocol.models import LoadRequest, ModelCard, ModelList, ModelState
 from jupyter_mlx_gpt_oss.serving.background import Background
 
@@ -17,11 +18,13 @@ class Models:
         engine: knows the model once it is loaded.
         model_name: the model as configured.
         created: seconds since 1970; when this server started.
+        allowed: the models that may be loaded, the configured one among them; None: any.
     """
 
     engine: Engine
     model_name: str
     created: int
+    allowed: Collection[str] | None = None
 
     def list(self) -> ModelList:
         """Return the one model as a list."""
@@ -44,6 +47,16 @@ class Models:
         """Read a request to load a model; raises what `LoadRequest.from_json` raises."""
         return LoadRequest.from_json(body)
 
+    def require_allowed(self, request: LoadRequest) -> None:
+        """See that a model may be loaded.
+
+        Raises:
+            PermissionDeniedError: it may not.
+        """
+        if self.allowed is not None and request.model not in {None, *self.allowed}:
+            message = "This model may not be loaded here; GptOssServing.allowed_models names those that may."
+            raise PermissionDeniedError(message, param="model")
+
     async def load(
         self, request: LoadRequest, background: Background, *, patience_seconds: float
     ) -> ModelCard | ModelState:
@@ -65,7 +78,14 @@ class Models:
         return self._card()
 
     async def unload(self) -> ModelState:
-        """Give the model's memory back; answers that are being generated end with an error."""
+        """Give the model's memory back; answers that are being generated end with an error.
+
+        Raises:
+            PermissionDeniedError: there is but one model, which is nobody's to choose.
+        """
+        if self.allowed is not None and len(self.allowed) == 1:
+            message = "The model may not be unloaded here: GptOssServing.allowed_models has no other."
+            raise PermissionDeniedError(message)
         await self.engine.unload()
         return ModelState(model=self.model_name, state="unloaded")
 

@@ -1,4 +1,4 @@
-"""The items of a response's input, and its tools, to the chat messages and tools that `harmony/` renders.
+"""The items of a response's input to the chat messages that `harmony/` renders.
 
 Source: OpenAI's API reference for responses, "Input item list".
 """
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.fields import (
     optional_text,
     require_list,
@@ -135,88 +135,27 @@ def messages_of(context: Iterable[JsonObject], items: Sequence[JsonObject]) -> l
 
 
 def kind_of(item: Mapping[str, Any], param: str) -> str:
-    """Return an item's type, which a message need not have.
+    """Return an item's type, which a message and a reference need not have.
 
     Raises:
         InvalidRequestError: another type than those that are served.
     """
-    kind = require_text(item.get("type", "message" if "role" in item else None), f"{param}.type")
+    kind = item.get("type")
+    if kind is None and "role" in item:
+        kind = "message"
+    elif kind is None and item.keys() - {"type"} == {"id"}:
+        kind = "item_reference"
+    path = f"{param}.type"
+    kind = require_text(kind, path)
     if kind not in _ID_PREFIXES and kind != "item_reference":
         expected = f"{', '.join(_ID_PREFIXES)} or item_reference"
-        raise InvalidRequestError(f"{param}.type must be {expected}.", param=f"{param}.type")
+        raise InvalidRequestError(f"{path} must be {expected}.", param=path)
     return kind
 
 
 def id_prefix(kind: str) -> str:
     """Return how the ids of items of a type begin."""
     return _ID_PREFIXES[kind]
-
-
-def chat_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[list[JsonObject], list[str]]:
-    """Return the tools that are served, as those of chat completions, and the kinds of the others.
-
-    Raises:
-        InvalidRequestError: a function without a name, or a tool without a type.
-    """
-    served: list[JsonObject] = []
-    others: list[str] = []
-    for index, tool in enumerate(tools):
-        param = f"tools[{index}]"
-        kind = require_text(tool.get("type"), f"{param}.type")
-        if kind == "function":
-            require_name(tool.get("name"), f"{param}.name")
-            function = {
-                key: tool[key] for key in ("name", "description", "parameters", "strict") if key in tool
-            }
-            served.append({"type": "function", "function": function})
-        elif kind == "python":
-            served.append({"type": "python"})
-        else:
-            others.append(kind)
-    return served, others
-
-
-def chat_tool_choice(choice: str | Mapping[str, Any] | None) -> str | JsonObject:
-    """Return `tool_choice` as that of chat completions.
-
-    Raises:
-        InvalidRequestError: a wrong shape.
-        UnsupportedFeatureError: a tool that is not served must be called.
-    """
-    if choice is None or isinstance(choice, str):
-        return "auto" if choice is None else choice
-    match choice.get("type"):
-        case "function" | "python":
-            return _named(choice, "tool_choice")
-        case "allowed_tools":
-            tools = require_list(choice.get("tools"), "tool_choice.tools")
-            named = [
-                _named(require_object(tool, f"tool_choice.tools[{index}]"), f"tool_choice.tools[{index}]")
-                for index, tool in enumerate(tools)
-                if not isinstance(tool, Mapping) or tool.get("type", "function") in {"function", "python"}
-            ]
-            allowed = {"mode": choice.get("mode", "auto"), "tools": named}
-            return {"type": "allowed_tools", "allowed_tools": allowed}
-        case _:
-            message = "`tool_choice` may be auto, none, required, a function, python or allowed_tools."
-            raise UnsupportedFeatureError(message, param="tool_choice")
-
-
-def chat_response_format(text_format: Mapping[str, Any] | None) -> JsonObject | None:
-    """Return `text.format` as the `response_format` of chat completions."""
-    if text_format is None or text_format.get("type") != "json_schema":
-        return dict(text_format) if text_format is not None else None
-    schema = {key: value for key, value in text_format.items() if key != "type"}
-    return {"type": "json_schema", "json_schema": schema}
-
-
-def _named(choice: Mapping[str, Any], param: str) -> JsonObject:
-    if choice.get("type") == "python":
-        return {"type": "python"}
-    return {
-        "type": "function",
-        "function": {"name": require_text(choice.get("name"), f"{param}.name")},
-    }
 
 
 def _call(item: Mapping[str, Any], param: str) -> JsonObject:

@@ -2,29 +2,29 @@
 
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
-from jupyter_mlx_gpt_oss.errors import ContextLengthError, RequestError
+from jupyter_mlx_gpt_oss.errors import ContextLengthError, InvalidRequestError, RequestError
 from jupyter_mlx_gpt_oss.harmony.fields import require_text
 from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
 from jupyter_mlx_gpt_oss.protocol.response_answers import Response
 from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
 from jupyter_mlx_gpt_oss.protocol.sampling_fields import StreamOptions
 from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
-from jupyter_mlx_gpt_oss.serving.response_items import (
-    JsonObject,
+from jupyter_mlx_gpt_oss.serving.response_items import JsonObject, id_prefix, kind_of, messages_of
+from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
+from jupyter_mlx_gpt_oss.serving.response_tools import (
+    OTHER_TOOLS,
     chat_response_format,
     chat_tool_choice,
     chat_tools,
-    id_prefix,
-    kind_of,
-    messages_of,
 )
-from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
 
 _log = logging.getLogger(__name__)
 _PROMPT_SHARE = 0.75  # of the context, once the prompt did not fit; the rest is for the answer
+_DROPPED_SHARE = 0.5  # of the text, where that is too large to be encoded
 _OWN_NAMES = (
     ("response_format.json_schema", "text.format"),
     ("response_format", "text.format"),
@@ -47,11 +47,20 @@ class Question:
     chat: ChatCompletionRequest
     head: Response
     """The response as it begins."""
+    num_bytes: int
+    """Of context and items, as JSON; 0 where the response is not to be kept."""
 
-    def shorter(self, chat: ChatCompletionRequest, error: ContextLengthError) -> ChatCompletionRequest | None:
-        """Return a chat completion of less of the conversation; None where that was not asked for, or nothing can go."""
-        room = _PROMPT_SHARE * error.max_context_tokens
-        share = 1 - room / max(error.num_prompt_tokens, 1)
+    def shorter(self, chat: ChatCompletionRequest, error: RequestError) -> ChatCompletionRequest | None:
+        """Return a chat completion of less of the conversation; None where that was not asked for, or nothing can go.
+
+        Args:
+            chat: what was too long.
+            error: what was said of it: ContextLengthError has the numbers, RequestTooLargeError none.
+        """
+        share = _DROPPED_SHARE
+        if isinstance(error, ContextLengthError):
+            room = _PROMPT_SHARE * error.max_context_tokens
+            share = 1 - room / max(error.num_prompt_tokens, 1)
         shorter = shortened(chat.messages, share)
         if self.request.truncation != "auto" or len(shorter) == len(chat.messages):
             return None
@@ -60,50 +69,55 @@ class Question:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
-    """Reads one caller's requests.
+    """Reads one caller's requests. Takes time that grows with the conversation, and is called in a thread.
 
     Args:
         chat: the caller's chat completions.
         store: the responses of all callers.
         owner: names the caller.
+        max_items: items that a conversation may have.
     """
 
     chat: ChatCompletions
     store: ResponseStore
     owner: str
+    max_items: int
 
     def read(self, request: ResponsesRequest) -> Question:
         """Read a request.
 
         Raises:
             NotFoundError: `previous_response_id` or an item_reference names nothing that is kept.
-            InvalidRequestError, UnsupportedFeatureError: an item or a tool that is not served; names the field.
+            InvalidRequestError, UnsupportedFeatureError: too many items, or an item or a tool that is not served; names
+                the field.
         """
-        previous_id = request.previous_response_id
-        context: tuple[JsonObject, ...] = ()
-        if previous_id is not None:
-            context = self.store.get(self.owner, previous_id, param="previous_response_id").conversation
+        context = self._context(request)
         items = tuple(self._item(item, f"input[{index}]") for index, item in enumerate(request.items))
         messages = messages_of(context, items) or [{"role": "user", "content": ""}]
         if request.instructions:
             messages.insert(0, {"role": "developer", "content": request.instructions})
-        tools, others = chat_tools(request.tools or ())
-        for kind in sorted(set(others)):
-            _log.warning("Tools of type %.40r are not served, and were left out.", kind)
-        chat = ChatCompletionRequest(
-            messages=messages,
-            tools=tools,
-            tool_choice=chat_tool_choice(request.tool_choice),
-            response_format=chat_response_format(request.text.format if request.text else None),
-            reasoning_effort=request.effort,
-            max_completion_tokens=request.max_output_tokens,
-            temperature=request.temperature,
-            top_p=request.top_p,
-            logprobs=request.has_logprobs,
-            top_logprobs=request.top_logprobs,
-            stream_options=StreamOptions(include_usage=True),
+        num_bytes = num_bytes_of((*context, *items)) if request.is_stored else 0
+        return Question(
+            request, context, items, _chat_request(request, messages), self._head(request), num_bytes
         )
-        return Question(request, context, items, chat, self._head(request))
+
+    def _context(self, request: ResponsesRequest) -> tuple[JsonObject, ...]:
+        """Return the items that the request goes on from, once they and its own are few enough."""
+        num_own = len(request.items)
+        if num_own > self.max_items:
+            message = f"input has {num_own} items; at most {self.max_items} are taken."
+            raise InvalidRequestError(message, param="input")
+        param = "previous_response_id"
+        if request.previous_response_id is None:
+            return ()
+        context = self.store.get(self.owner, request.previous_response_id, param=param).conversation
+        if len(context) + num_own > self.max_items:
+            message = (
+                f"The conversation has {len(context) + num_own} items; at most {self.max_items} are taken. "
+                "Send the part that matters as input."
+            )
+            raise InvalidRequestError(message, param=param)
+        return context
 
     def _item(self, item: JsonObject, param: str) -> JsonObject:
         """Return an item with its type and an id, a reference as what it refers to."""
@@ -145,6 +159,30 @@ class Questions:
         )
 
 
+def _chat_request(request: ResponsesRequest, messages: list[JsonObject]) -> ChatCompletionRequest:
+    tools, others = chat_tools(request.tools or ())
+    for kind in sorted({kind if kind in OTHER_TOOLS else "unknown" for kind in others}):
+        _log.warning("Tools of type %s are not served, and were left out.", kind)
+    return ChatCompletionRequest(
+        messages=messages,
+        tools=tools,
+        tool_choice=chat_tool_choice(request.tool_choice),
+        response_format=chat_response_format(request.text.format if request.text else None),
+        reasoning_effort=request.effort,
+        max_completion_tokens=request.max_output_tokens,
+        temperature=request.temperature,
+        top_p=request.top_p,
+        logprobs=request.has_logprobs,
+        top_logprobs=request.top_logprobs,
+        stream_options=StreamOptions(include_usage=True),
+    )
+
+
+def num_bytes_of(items: Iterable[JsonObject]) -> int:
+    """Return what items take as JSON; written one by one, because each holds Python's lock while it is written."""
+    return sum(len(json.dumps(item)) for item in items)
+
+
 def shortened(messages: Sequence[JsonObject], share: float) -> list[JsonObject]:
     """Return a conversation without its oldest turns, at least one, and about a share of its text.
 
@@ -154,8 +192,9 @@ def shortened(messages: Sequence[JsonObject], share: float) -> list[JsonObject]:
     if not starts:
         return [*messages]
     sizes = [len(json.dumps(message)) for message in messages]
-    enough = share * sum(sizes)
-    cut = next((start for start in starts[1:] if sum(sizes[:start]) >= enough), starts[-1])
+    before = [0, *accumulate(sizes)]
+    enough = share * before[-1]
+    cut = next((start for start in starts[1:] if before[start] >= enough), starts[-1])
     instructions = [message for message in messages[:cut] if message["role"] in {"system", "developer"}]
     return [*instructions, *messages[cut:]]
 

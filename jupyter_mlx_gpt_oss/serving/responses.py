@@ -3,15 +3,22 @@
 There is one way to the prompt and to the engine, that of chat completions. Knows no HTTP.
 """
 
-import json
+import asyncio
 import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from jupyter_mlx_gpt_oss.engine.request import Progress
-from jupyter_mlx_gpt_oss.errors import ContextLengthError, GptOssError, InvalidRequestError, RequestError
+from jupyter_mlx_gpt_oss.errors import (
+    ContextLengthError,
+    GptOssError,
+    InvalidRequestError,
+    RequestError,
+    RequestTooLargeError,
+    log_text,
+)
 from jupyter_mlx_gpt_oss.protocol.chat_answers import ChatCompletionChunk
 from jupyter_mlx_gpt_oss.protocol.response_answers import DeletedResponse, InputItemList, Response
 from jupyter_mlx_gpt_oss.protocol.response_events import LifecycleEvent, ResponseEvent
@@ -35,12 +42,14 @@ class Responses:
         store: the responses of all callers.
         open_responses: those that are being answered.
         owner: names the caller.
+        max_items: items that a conversation may have.
     """
 
     chat: ChatCompletions
     store: ResponseStore
     open_responses: OpenResponses
     owner: str
+    max_items: int
 
     @staticmethod
     def read(body: bytes) -> ResponsesRequest:
@@ -57,7 +66,7 @@ class Responses:
             RequestError: an item or tool that cannot be rendered.
             GptOssError: whatever `Engine.generate` raises before the answer begins.
         """
-        question = self._questions.read(request)
+        question = await self._read_question(request)
         writer = ResponseWriter(question.head, new_id=self.chat.new_id)
         try:
             async with aclosing(self._events(question, writer)) as events:
@@ -66,13 +75,13 @@ class Responses:
         except GptOssError as error:
             if not writer.is_begun:
                 raise
-            _log.warning("%s: %s", error.code, error.message)
+            _log.warning("%s", log_text(error))
             for event in writer.end(error):
                 yield event
 
     async def complete(self, request: ResponsesRequest) -> AsyncGenerator[Progress | Response, None]:
         """Yield progress, then the whole response as the last item; closes as `stream` does, and raises any error."""
-        question = self._questions.read(request)
+        question = await self._read_question(request)
         writer = ResponseWriter(question.head, new_id=self.chat.new_id)
         response = question.head
         async with aclosing(self._events(question, writer)) as events:
@@ -136,9 +145,10 @@ class Responses:
             has_more=start + limit < len(items),
         )
 
-    @property
-    def _questions(self) -> Questions:
-        return Questions(chat=self.chat, store=self.store, owner=self.owner)
+    async def _read_question(self, request: ResponsesRequest) -> Question:
+        """Read a request in a thread: a conversation may be long, and this loop is Jupyter's."""
+        questions = Questions(chat=self.chat, store=self.store, owner=self.owner, max_items=self.max_items)
+        return await asyncio.to_thread(questions.read, request)
 
     async def _events(
         self, question: Question, writer: ResponseWriter
@@ -169,8 +179,8 @@ class Responses:
             try:
                 async for chunk in chunks:
                     yield chunk
-            except ContextLengthError as error:  # comes before the first chunk
-                shorter = question.shorter(chat, error)
+            except (ContextLengthError, RequestTooLargeError) as error:  # they come before the first chunk
+                shorter = await asyncio.to_thread(question.shorter, chat, error)
                 if shorter is None:
                     raise in_own_names(error) from None
                 waiting.append(shorter)
@@ -187,8 +197,7 @@ class Responses:
             for item in response.output
             if item.type != "function_call" or item.status == "completed"
         )
-        parts: tuple[Any, ...] = (question.context, question.items)
-        num_bytes = len(json.dumps(parts)) + 2 * len(response.to_json())
+        num_bytes = question.num_bytes + 2 * len(response.to_json())
         self.store.keep(
             self.owner, StoredResponse(response, question.context, question.items, output, num_bytes)
         )

@@ -7,7 +7,7 @@ the engine come with the first request, outside of the server's loop.
 import asyncio
 import time
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cached_property
 from importlib import import_module
 from secrets import token_hex
@@ -21,6 +21,7 @@ from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 
 if TYPE_CHECKING:
+    from jupyter_mlx_gpt_oss.harmony.prompt_parts import PromptLimits
     from jupyter_mlx_gpt_oss.protocol.models import ModelCard, ModelState
     from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
     from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
@@ -59,6 +60,8 @@ class Service:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.model_name = model_name
+        others = config.allowed_models
+        self._allowed_models = None if others is None else {model_name, *others}
         self.metrics = Metrics(self.engine_status)
         self._background = Background()
         self._turns: TurnMemory | None = None
@@ -93,7 +96,7 @@ class Service:
         room = await _room("chat_completions")
         work: ChatCompletions = room.ChatCompletions(
             engine=self.engine,
-            prompts=await self._prompts(owner),
+            prompts=await self._prompts(owner, await self._prompt_limits()),
             metrics=self.metrics,
             background=self._background,
             model_name=self.model_name,
@@ -114,13 +117,15 @@ class Service:
             clock=self._clock,
             owner=owner,
             is_shared=is_shared,
+            limits=await self._prompt_limits(),
         )
         return work
 
     async def tokenization(self, owner: str) -> "Tokenization":
         """Return the work of `v1/tokenize` and `v1/detokenize` for one caller, whom `owner` names."""
         room = await _room("tokenization")
-        work: Tokenization = room.Tokenization(engine=self.engine, prompts=await self._prompts(owner))
+        limits = replace(await self._prompt_limits(), max_tokens=None)  # to count them is what is asked for
+        work: Tokenization = room.Tokenization(engine=self.engine, prompts=await self._prompts(owner, limits))
         return work
 
     async def openapi(self, server_url: str) -> dict[str, Any]:
@@ -142,20 +147,30 @@ class Service:
                 max_bytes=self._config.stored_responses_max_bytes,
             )
         work: Responses = room.Responses(
-            chat=chat, store=self._stored_responses, open_responses=self._open_responses, owner=owner
+            chat=chat,
+            store=self._stored_responses,
+            open_responses=self._open_responses,
+            owner=owner,
+            max_items=self._config.max_response_items,
         )
         return work
 
     async def models(self) -> "Models":
         """Return the work of `v1/models`."""
         room = await _room("models")
-        work: Models = room.Models(engine=self.engine, model_name=self.model_name, created=int(self._started))
+        work: Models = room.Models(
+            engine=self.engine,
+            model_name=self.model_name,
+            created=int(self._started),
+            allowed=self._allowed_models,
+        )
         return work
 
     async def load(self, body: bytes) -> "ModelCard | ModelState":
         """Load the model that a request's body names; see `Models.load`."""
         room = await _room("models")
-        request = room.Models.read(body)
+        request = await asyncio.to_thread(room.Models.read, body)
+        (await self.models()).require_allowed(request)
         before = self.model_name
         self.model_name = request.model or before
         models = await self.models()
@@ -190,12 +205,20 @@ class Service:
             "uptime_seconds": round(time.monotonic() - self._began_seconds, 3),
         }
 
-    async def _prompts(self, owner: str) -> "ChatPrompts":
+    async def _prompts(self, owner: str, limits: "PromptLimits") -> "ChatPrompts":
         room = await _room("chat_prompt")
         prompts: ChatPrompts = room.ChatPrompts(
-            memory=await self._turn_memory(), owner=owner, clock=self._clock
+            memory=await self._turn_memory(), owner=owner, clock=self._clock, limits=limits
         )
         return prompts
+
+    async def _prompt_limits(self) -> "PromptLimits":
+        room = await _room("chat_prompt")
+        model = self.engine_status().model
+        limits: PromptLimits = room.PromptLimits(
+            max_bytes=self._config.max_prompt_bytes, max_tokens=model.context_length if model else None
+        )
+        return limits
 
     async def _turn_memory(self) -> "TurnMemory":
         room = await _room("turn_memory")

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
-from jupyter_mlx_gpt_oss.harmony.encoding import encode
+from jupyter_mlx_gpt_oss.harmony.prompt_parts import encode_sections
 from jupyter_mlx_gpt_oss.protocol.tokenize import DetokenizeRequest, Text, TokenizeRequest, Tokens
 from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
 from jupyter_mlx_gpt_oss.serving.raw_generation import RawText
@@ -27,6 +27,7 @@ class Tokenization:
 
         Raises:
             InvalidRequestError: what `TokenizeRequest.from_json` and `render_prompt` raise.
+            RequestTooLargeError: the text is beyond the limits.
         """
         request = TokenizeRequest.from_json(body)
         token_ids = self._token_ids(request)
@@ -50,7 +51,8 @@ class Tokenization:
     def _token_ids(self, request: TokenizeRequest) -> list[int]:
         chat = request.chat
         if chat is None:
-            return encode(request.prompt or "")
+            (token_ids,) = encode_sections([[request.prompt or ""]], self.prompts.limits, param="prompt")
+            return token_ids
         prompt = self.prompts.prompt(chat)
         is_whole = request.add_generation_prompt is not False
         return list(prompt.token_ids if is_whole else prompt.token_ids[: prompt.num_history_tokens])

@@ -193,6 +193,36 @@ class TestSilence:
         assert "jupyter_mlx_gpt_oss" in jp_serverapp.web_app.settings["last_activity_times"]
 
 
+class TestWhileTheModelIsLoaded:
+    @pytest.fixture
+    def gpt_oss_config(self) -> dict[str, Any]:
+        return {"GptOssServing": {"max_loading_wait_seconds": 0.1}}
+
+    @pytest.mark.parametrize(
+        ("route", "fields"),
+        [
+            ("chat/completions", {"messages": [{"role": "user", "content": "Hi"}]}),
+            ("completions", {"prompt": "Hi"}),
+            ("responses", {"input": "Hi"}),
+        ],
+    )
+    async def test_a_request_that_does_not_stream_waits_for_so_long(
+        self, http: HttpClient, engine: ScriptedEngine, route: str, fields: dict[str, Any]
+    ) -> None:
+        engine.enqueue(Progress(stage=ProgressStage.LOADING, done=1, total=2), asyncio.Event())
+        reply = await http.post(f"gpt-oss/v1/{route}", fields)
+        assert (reply.status, reply.error["code"]) == (503, "model_loading")
+        assert int(reply.response.headers["Retry-After"]) > 0
+        assert await asyncio.wait_for(engine.endings.get(), 5) == "closed"
+
+    async def test_a_stream_waits_as_long_as_it_takes(self, http: HttpClient, engine: ScriptedEngine) -> None:
+        gate = asyncio.Event()
+        engine.enqueue(Progress(stage=ProgressStage.LOADING, done=1, total=2), gate, ANSWER)
+        asyncio.get_running_loop().call_later(0.5, gate.set)
+        reply = await http.chat(stream=True)
+        assert (reply.status, reply.frames[-1]) == (200, "[DONE]")
+
+
 @pytest.mark.parametrize("stream", [True, False])
 @pytest.mark.parametrize(
     ("error", "status", "code"),

@@ -274,10 +274,22 @@ async def test_a_kept_response_is_read_listed_and_deleted(openai: AsyncOpenAI) -
         await openai.responses.retrieve(response.id)
 
 
+async def test_a_reference_need_not_say_that_it_is_one(openai: AsyncOpenAI, engine: ScriptedEngine) -> None:
+    first = await create(openai, input=[{"type": None, "role": "user", "content": "One"}])
+    answer = first.output[-1]
+    named = await create(openai, input=[{"type": "item_reference", "id": answer.id}])
+    bare = await create(openai, input=[{"id": answer.id}])
+    assert (named.status, bare.status) == ("completed", "completed")
+    assert engine.requests[1].prompt_token_ids == engine.requests[2].prompt_token_ids
+    with pytest.raises(NotFoundError):
+        await create(openai, input=[{"id": "msg_of_nobody"}])
+
+
 async def test_a_request_without_input_is_a_message_without_text(
     http: HttpClient, engine: ScriptedEngine
 ) -> None:
-    for fields in ({}, {"input": None}, {"input": []}, {"instructions": "Greet."}):
+    bodies: list[dict[str, Any]] = [{}, {"input": None}, {"input": []}, {"instructions": "Greet."}]
+    for fields in bodies:
         assert (await http.post(ROUTE, fields)).json["status"] == "completed"
     assert (await http.post(ROUTE, {"input": ""})).status == 200
     assert engine.requests[0].prompt_token_ids == engine.requests[-1].prompt_token_ids
@@ -336,6 +348,7 @@ async def test_a_page_that_cannot_be_is_refused_by_name(
         ({"tools": [{"type": "function"}]}, "tools[0].name"),
         ({"tools": [LOOK, LOOK]}, "tools[1].name"),
         ({"tools": [LOOK], "tool_choice": {"type": "function", "name": "x"}}, "tool_choice.name"),
+        ({"tools": [{**LOOK, "name": f"look_{number}"} for number in range(129)]}, "tools"),
         ({"text": {"format": {"type": "xml"}}}, "text.format.type"),
     ],
 )
@@ -359,11 +372,16 @@ async def test_odd_text_is_given_back_as_text(http: HttpClient, engine: Scripted
 
 
 async def test_tools_of_other_kinds_are_left_out(
-    openai: AsyncOpenAI, engine: ScriptedEngine, caplog: pytest.LogCaptureFixture
+    openai: AsyncOpenAI, http: HttpClient, engine: ScriptedEngine, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine.enqueue(ANSWER)
-    assert (await create(openai, tools=[{"type": "web_search"}])).status == "completed"
+    tools = [{"type": "web_search"}, {"type": "what a client wrote"}]
+    assert (await create(openai, tools=tools[:1])).status == "completed"
     assert "web_search" in caplog.text
+    assert "unknown" not in caplog.text
+    assert (await http.post(ROUTE, {"input": "Hi", "tools": tools})).status == 200
+    assert "Tools of type unknown" in caplog.text
+    assert "what a client wrote" not in caplog.text
 
 
 async def test_what_codex_sends_is_served(http: HttpClient, engine: ScriptedEngine) -> None:

@@ -6,7 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from openai_harmony import Conversation, RenderConversationConfig, load_harmony_encoding
+from openai_harmony import (
+    Conversation,
+    HarmonyEncoding,
+    RenderConversationConfig,
+    load_harmony_encoding,
+)
 
 from jupyter_mlx_gpt_oss import vocabulary
 from jupyter_mlx_gpt_oss.harmony.encoding import encode
@@ -44,10 +49,17 @@ def tokens() -> Callable[[str], list[int]]:
 
 
 @pytest.fixture(scope="session")
-def reference_text() -> Callable[[Conversation], str]:
-    """Return a conversation as openai-harmony's own renderer writes it."""
+def reference_encoding() -> HarmonyEncoding:
+    """The encoding of openai-harmony itself."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("TIKTOKEN_ENCODINGS_BASE", str(vocabulary.directory()))
-        encoding = load_harmony_encoding("HarmonyGptOss")
+        return load_harmony_encoding("HarmonyGptOss")
+
+
+@pytest.fixture(scope="session")
+def reference_text(reference_encoding: HarmonyEncoding) -> Callable[[Conversation], str]:
+    """Return a conversation as openai-harmony's own renderer writes it."""
     config = RenderConversationConfig(auto_drop_analysis=False)
-    return lambda conversation: str(encoding.decode(encoding.render_conversation(conversation, config)))
+    return lambda conversation: str(
+        reference_encoding.decode(reference_encoding.render_conversation(conversation, config))
+    )

@@ -1,12 +1,34 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
+from itertools import pairwise, product
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from openai_harmony import HarmonyEncoding
 
-from jupyter_mlx_gpt_oss.harmony.encoding import TextDecoder, decode, encode
+from jupyter_mlx_gpt_oss.harmony.encoding import (
+    MAX_PIECE_CHARS,
+    SAFE_CUT,
+    TextDecoder,
+    decode,
+    encode,
+    pieces,
+)
 from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS, token_bytes
+
+# One of each kind of character that the vocabulary's splitting tells apart, and of those that Python and Rust do not
+# both take for white space.
+KINDS = "aA1 \n\r\t'st/!.\u00e9\u0301\u01c5\u02b0\u5b57\u2160\u00a0\u0085\u2028\u3000\x1c"
+
+
+@pytest.fixture(scope="module")
+def uncut(reference_encoding: HarmonyEncoding) -> Callable[[str], list[int]]:
+    """Encode as one piece."""
+    return lambda text: reference_encoding.encode(text, disallowed_special=())
 
 
 @pytest.mark.parametrize("marker", SPECIAL_TOKENS)
@@ -47,6 +69,61 @@ def test_a_long_run_costs_little_and_is_kept(char: str) -> None:
 def test_a_run_of_ordinary_length_is_not_cut() -> None:
     assert encode("a" * 512) == encode("a" * 256) + encode("a" * 256)
     assert encode("word " + "-" * 500) == encode("word") + encode(" " + "-" * 500)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The quick brown fox, it's lazy.\n" * 1000,
+        "if x:\n    return;\n\n" * 1000,
+        '{"a":1,"b":[true]},' * 1000,
+        "!" + "\n/" * 10_000,
+        " " * 10_000,
+        "word " + "\N{GRINNING FACE}" * 10_000,
+    ],
+)
+def test_no_piece_is_long_and_none_is_lost(text: str) -> None:
+    # A piece is one call of openai-harmony, which holds Python's lock, and with it the server's loop.
+    cut = list(pieces(text))
+    assert "".join(cut) == text
+    assert max(map(len, cut)) <= MAX_PIECE_CHARS
+
+
+def test_no_stretch_of_a_piece_is_one_that_takes_long() -> None:
+    # The time for what the splitting leaves whole grows with the square of its length.
+    assert max(map(len, pieces("!" + "\n/" * 5000))) <= 513
+
+
+@pytest.mark.parametrize(
+    "text", ["The quick brown fox, it's lazy.\n" * 200, "if (x)\n    return;\n\n\tfoo();\r\n//bar\n" * 200]
+)
+def test_long_text_is_encoded_as_if_it_were_not_cut(text: str, uncut: Callable[[str], list[int]]) -> None:
+    assert len(list(pieces(text))) > 1
+    assert encode(text) == uncut(text)
+
+
+def cut_at_every_safe_place(text: str) -> list[str]:
+    places = [0, *(found.start() for found in SAFE_CUT.finditer(text)), len(text)]
+    return [text[start:end] for start, end in pairwise(places)]
+
+
+@settings(deadline=None, max_examples=500)
+@given(text=st.text(st.sampled_from(KINDS), max_size=30) | st.text(max_size=30))
+def test_a_safe_cut_changes_no_token(text: str, uncut: Callable[[str], list[int]]) -> None:
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    parts = cut_at_every_safe_place(whole)
+    assert [token_id for part in parts for token_id in uncut(part)] == uncut(whole)
+
+
+@pytest.mark.parametrize("length", [2, 3])
+def test_a_safe_cut_changes_no_token_of_any_short_text(
+    length: int, uncut: Callable[[str], list[int]]
+) -> None:
+    for chars in product(KINDS, repeat=length):
+        text = "".join(chars)
+        parts = cut_at_every_safe_place(text)
+        if len(parts) > 1:
+            assert [token_id for part in parts for token_id in uncut(part)] == uncut(text), repr(text)
 
 
 def test_a_character_of_several_tokens_is_decoded_once_it_is_complete() -> None:

@@ -4,6 +4,7 @@ import pytest
 from openai_harmony import Conversation, DeveloperContent, Message, Role, ToolDescription
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.harmony.schema_limits import MAX_TOOLS
 from jupyter_mlx_gpt_oss.harmony.tools import offers_python, read_tools, render_tools
 
 
@@ -252,3 +253,11 @@ def test_a_declaration_reads_back_as_it_was_written() -> None:
         "# Tools\n\n## functions\n\nnamespace functions {\n\n// Get <|end|>\n"
         "type get = (_: {\nx?: string,\n}) => any;\n\n} // namespace functions"
     )
+
+
+def test_too_many_tools_are_refused_by_name() -> None:
+    tools = [function(f"f{number}") for number in range(MAX_TOOLS)]
+    assert len(read_tools(tools)) == MAX_TOOLS
+    with pytest.raises(InvalidRequestError, match=f"{MAX_TOOLS + 1} tools; at most {MAX_TOOLS}") as error:
+        read_tools([*tools, {"type": "python"}])
+    assert error.value.param == "tools"

@@ -3,7 +3,13 @@
 import pytest
 
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
-from jupyter_mlx_gpt_oss.protocol.json_body import MAX_DEPTH, MAX_VALUES, field_path, parse_json_object
+from jupyter_mlx_gpt_oss.protocol.json_body import (
+    MAX_DEPTH,
+    MAX_VALUES,
+    field_path,
+    parse_json_object,
+    without_lone_surrogates,
+)
 
 
 def test_an_object_is_read() -> None:
@@ -46,3 +52,19 @@ def test_the_text_of_a_broken_body_is_not_repeated() -> None:
 
 def test_a_path_is_written_as_openai_does() -> None:
     assert field_path(("messages", 2, "content", 0, "text")) == "messages[2].content[0].text"
+
+
+def test_lone_surrogates_are_replaced_wherever_they_stand() -> None:
+    fields = parse_json_object(
+        rb'{"\ud800": [{"a\udc00": "x\ud83d"}, 1, null, "\ud83d\ude00"], "b": {"c": "\ud800\ud800"}}'
+    )
+    assert without_lone_surrogates(fields) == {
+        "\ufffd": [{"a\ufffd": "x\ufffd"}, 1, None, "\N{GRINNING FACE}"],
+        "b": {"c": "\ufffd\ufffd"},
+    }
+
+
+def test_whole_text_is_passed_on_as_it_is() -> None:
+    # To write and read a body again would hold Python's lock, and with it every notebook, as long as that takes.
+    fields = parse_json_object('{"a": ["été"]}'.encode())
+    assert without_lone_surrogates(fields)["a"][0] is fields["a"][0]

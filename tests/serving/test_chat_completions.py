@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import json
+import threading
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -11,8 +13,10 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage, TokenLogprobs
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError
+from jupyter_mlx_gpt_oss.harmony import HarmonyParser
 from jupyter_mlx_gpt_oss.harmony.encoding import decode
 from jupyter_mlx_gpt_oss.protocol.chat_answers import ChatCompletion, ChatCompletionChunk
+from jupyter_mlx_gpt_oss.serving import chat_completions
 from jupyter_mlx_gpt_oss.serving.background import Background
 from jupyter_mlx_gpt_oss.serving.chat_chunks import usage_of
 from jupyter_mlx_gpt_oss.serving.chat_completions import ALL_THAT_FITS, ChatCompletions, system_fingerprint
@@ -163,6 +167,8 @@ async def test_a_message_that_cannot_be_rendered_is_named(chat: ChatCompletions)
         ({"tools": [{"type": "function"}], "functions": [{"name": "see"}]}, "tools[0].function"),
         ({"functions": [{"name": "look"}], "function_call": {"name": "see"}}, "function_call.name"),
         ({"functions": [{"name": "look"}], "function_call": "always"}, "function_call"),
+        ({"functions": [{"name": f"look_{number}"} for number in range(129)]}, "functions"),
+        ({"tools": [LOOK] * 100, "functions": [{"name": "see"}] * 29}, "tools"),
         ({"tools": [LOOK], "tool_choice": "always", "function_call": "auto"}, "tool_choice"),
     ],
 )
@@ -319,3 +325,21 @@ def test_tokens_that_are_no_text_have_a_name_and_no_bytes() -> None:
         ("é", list("é".encode()), -9999.0),
         ("\N{REPLACEMENT CHARACTER}", [0xE9], -3.0),
     ]
+
+
+async def test_an_answer_that_is_continued_is_read_outside_of_the_loop(
+    chat: ChatCompletions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # It can fill the context, and each of n answers has its own parser.
+    threads = []
+
+    class NotedParser(HarmonyParser):
+        def __init__(self, names: Collection[str]) -> None:
+            threads.append(threading.current_thread())
+            super().__init__(names)
+
+    monkeypatch.setattr(chat_completions, "HarmonyParser", NotedParser)
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Once"}]
+    await whole_of(chat, messages=messages, n=2)
+    assert len(threads) == 2
+    assert threading.main_thread() not in threads

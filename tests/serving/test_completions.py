@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import threading
 from typing import Any
 
 import pytest
@@ -10,9 +11,11 @@ from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.errors import ContextLengthError, GenerationError, InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.encoding import encode
 from jupyter_mlx_gpt_oss.protocol.completion_answers import Completion, CompletionChoice
+from jupyter_mlx_gpt_oss.serving import completion_chunks
 from jupyter_mlx_gpt_oss.serving.completion_fold import CompletionFold
 from jupyter_mlx_gpt_oss.serving.completions import Completions
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
+from jupyter_mlx_gpt_oss.serving.raw_generation import RawText
 from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS
 from tests.support.scripted_engine import ScriptedEngine, tokens_of
 
@@ -242,3 +245,20 @@ async def test_an_answer_without_an_end_is_no_answer(
         await whole_of(completions, prompt="a")
     with pytest.raises(GenerationError, match="before it was complete"):
         CompletionFold().whole()
+
+
+async def test_a_prompt_that_is_echoed_is_decoded_outside_of_the_loop(
+    engine: ScriptedEngine, completions: Completions, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = []
+
+    class NotedText(RawText):
+        def __init__(self, *, shows_control_tokens: bool) -> None:
+            threads.append(threading.current_thread())
+            super().__init__(shows_control_tokens=shows_control_tokens)
+
+    monkeypatch.setattr(completion_chunks, "RawText", NotedText)
+    engine.enqueue(" there<|return|>")
+    assert (await choice_of(completions, prompt="Hello", echo=True)).text == "Hello there"
+    assert len(threads) == 1
+    assert threading.main_thread() not in threads

@@ -2,12 +2,10 @@
 
 from typing import Any
 
-from jupyter_mlx_gpt_oss.serving.response_items import (
-    chat_response_format,
-    chat_tool_choice,
-    chat_tools,
-    messages_of,
-)
+import pytest
+
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.serving.response_items import kind_of, messages_of
 from jupyter_mlx_gpt_oss.serving.response_question import shortened
 
 
@@ -59,29 +57,26 @@ def test_reasoning_without_its_text_is_taken() -> None:
     assert message["content"] == "Yes."
 
 
-def test_tools_and_formats_become_those_of_chat_completions() -> None:
-    tool = {"type": "function", "name": "look", "parameters": {}, "strict": True}
-    served, others = chat_tools([tool, {"type": "web_search"}])
-    assert served == [{"type": "function", "function": {"name": "look", "parameters": {}, "strict": True}}]
-    assert others == ["web_search"]
-    named = {"type": "function", "function": {"name": "look"}}
-    assert chat_tool_choice({"type": "function", "name": "look"}) == named
-    allowed = {
-        "type": "allowed_tools",
-        "mode": "required",
-        "tools": [{"type": "function", "name": "look"}, {"type": "web_search"}, {"type": "python"}],
-    }
-    assert chat_tool_choice(allowed) == {
-        "type": "allowed_tools",
-        "allowed_tools": {"mode": "required", "tools": [named, {"type": "python"}]},
-    }
-    assert chat_tool_choice({"type": "python"}) == {"type": "python"}
-    assert (chat_tool_choice(None), chat_tool_choice("")) == ("auto", "")
-    schema = {"type": "json_schema", "name": "sky", "schema": {}, "strict": True}
-    assert chat_response_format(schema) == {
-        "type": "json_schema",
-        "json_schema": {"name": "sky", "schema": {}, "strict": True},
-    }
+@pytest.mark.parametrize(
+    ("item", "kind"),
+    [
+        ({"role": "user", "content": "Hi"}, "message"),
+        ({"type": None, "role": "user", "content": "Hi"}, "message"),
+        ({"type": None, "id": "msg_1", "role": "assistant", "content": "Hi"}, "message"),
+        ({"id": "msg_1"}, "item_reference"),
+        ({"type": None, "id": "msg_1"}, "item_reference"),
+        ({"type": "reasoning", "id": "rs_1"}, "reasoning"),
+    ],
+)
+def test_messages_and_references_need_not_say_what_they_are(item: dict[str, Any], kind: str) -> None:
+    assert kind_of(item, "input[0]") == kind
+
+
+@pytest.mark.parametrize("item", [{}, {"type": None}, {"id": "rs_1", "summary": []}, {"type": 1, "id": "a"}])
+def test_all_else_has_to_say_what_it_is(item: dict[str, Any]) -> None:
+    with pytest.raises(InvalidRequestError) as error:
+        kind_of(item, "input[0]")
+    assert error.value.param == "input[0].type"
 
 
 def test_the_oldest_turns_go_and_instructions_and_the_last_question_stay() -> None:

@@ -1,6 +1,9 @@
 """Kept responses: whose they are, and how many."""
 
+from typing import Any
+
 import pytest
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.errors import NotFoundError
 from jupyter_mlx_gpt_oss.protocol.response_answers import Response
@@ -57,3 +60,50 @@ def test_nothing_is_kept_where_nothing_may_be() -> None:
     store = ResponseStore(max_items=0, max_bytes=100)
     store.keep("ann", stored("a"))
     assert len(store) == 0
+
+
+class NotedItem(dict[str, Any]):
+    """An item that notes how often it was looked at."""
+
+    num_looks = 0
+
+    @override
+    def __getitem__(self, key: str) -> Any:
+        NotedItem.num_looks += 1
+        return super().__getitem__(key)
+
+
+def test_an_item_is_found_without_a_look_at_the_others() -> None:
+    store = ResponseStore(max_items=10, max_bytes=100)
+    items = tuple(NotedItem(id=f"msg_{number}") for number in range(1000))
+    store.keep("ann", StoredResponse(Response.model_construct(id="a"), (), items, (), 10))
+    NotedItem.num_looks = 0
+    for number in range(1000):
+        assert store.item("ann", f"msg_{number}", param="input") is items[number]
+    assert NotedItem.num_looks == 0
+
+
+def test_an_item_is_there_as_long_as_one_response_has_it() -> None:
+    store = ResponseStore(max_items=10, max_bytes=100)
+    shared = {"id": "msg_1"}
+    for response_id in ("a", "b"):
+        response = Response.model_construct(id=response_id)
+        store.keep("ann", StoredResponse(response, (), (shared,), ({"id": f"of_{response_id}"},), 10))
+    store.delete("ann", "b")
+    assert store.item("ann", "msg_1", param="input") is shared
+    with pytest.raises(NotFoundError):
+        store.item("ann", "of_b", param="input")
+    store.delete("ann", "a")
+    with pytest.raises(NotFoundError):
+        store.item("ann", "msg_1", param="input")
+
+
+def test_a_response_kept_again_has_its_new_items() -> None:
+    store = ResponseStore(max_items=10, max_bytes=100)
+    for text in ("one", "two"):
+        item = {"id": "msg_1", "content": text}
+        store.keep("ann", StoredResponse(Response.model_construct(id="a"), (), (item,), (), 10))
+    assert store.item("ann", "msg_1", param="input")["content"] == "two"
+    store.delete("ann", "a")
+    with pytest.raises(NotFoundError):
+        store.item("ann", "msg_1", param="input")
