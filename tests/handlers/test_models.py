@@ -62,6 +62,42 @@ async def test_unloading_needs_no_model(http: HttpClient) -> None:
     assert (await http.post(UNLOAD, b"")).json["state"] == "unloaded"
 
 
+class TestAllowedModels:
+    @pytest.fixture(params=[["large"], []])
+    def allowed(self, request: pytest.FixtureRequest) -> Any:
+        return request.param
+
+    @pytest.fixture
+    def gpt_oss_config(self, allowed: list[str]) -> dict[str, Any]:
+        return {"GptOssServing": {"allowed_models": allowed}}
+
+    async def test_no_other_model_is_loaded(self, http: HttpClient, engine: ScriptedEngine) -> None:
+        reply = await http.post(LOAD, {"model": "/etc"})
+        assert (reply.status, reply.error["code"], reply.error["param"]) == (
+            403,
+            "permission_denied",
+            "model",
+        )
+        assert "GptOssServing.allowed_models" in reply.error["message"]
+        assert engine.status().state is EngineState.UNLOADED
+        assert (await http.get("gpt-oss/health")).json["model"] == "demo"
+
+    async def test_the_configured_model_and_those_of_the_list_are(
+        self, http: HttpClient, allowed: list[str]
+    ) -> None:
+        for name in (*allowed, "demo"):
+            assert (await http.post(LOAD, {"model": name})).json["id"] == name
+        assert (await http.post(LOAD, b"")).status == 200
+
+    async def test_where_there_is_nothing_to_choose_nobody_unloads(
+        self, http: HttpClient, engine: ScriptedEngine, allowed: list[str]
+    ) -> None:
+        await http.post(LOAD, b"")
+        reply = await http.post(UNLOAD, b"")
+        assert reply.status == (200 if allowed else 403)
+        assert engine.status().state is (EngineState.UNLOADED if allowed else EngineState.READY)
+
+
 class TestLongLoad:
     @pytest.fixture
     def gpt_oss_config(self) -> dict[str, Any]:
