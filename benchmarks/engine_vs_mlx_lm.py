@@ -4,7 +4,11 @@
 
 Without --checkpoint it takes the demo, with its full head as mlx-lm has it and with the narrow head that it is served with, and
 the proportioned checkpoint (see make_checkpoint). Each side runs in a process of its own, the sides take turns, and medians
-are reported. mlx-lm's stream_generate has no batching, so its 4 streams run one after the other.
+are reported. mlx-lm's stream_generate has no batching, so its 4 streams run one after the other. The engine guesses no tokens
+here: what that gives is benchmarks.prompt_lookup's.
+
+`GB/s` are the bytes of weights that one stream's tokens read; over the memory bandwidth of the machine it is the share of the
+limit that is reached. That counts on a GPU: on a CPU, computing takes longer than reading.
 """
 
 import argparse
@@ -21,13 +25,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.make_checkpoint import make_checkpoint
+from benchmarks.results import OUT, keep
 from jupyter_mlx_gpt_oss import demo
+from jupyter_mlx_gpt_oss.check.weights import bytes_per_token
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, TokenOutput
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 
-_OUT = Path(__file__).parent / "out"
 _NUM_STREAMS = 4
 _WARM_UP = 99  # a prompt that is not measured: the engine would know it
 _PROMPT_IDS = range(1_000, 90_000)  # ordinary tokens
@@ -55,7 +60,7 @@ def _prompt(num_tokens: int, stream: int) -> tuple[int, ...]:
 
 
 async def _ours(model: str, num_prompt_tokens: int, num_tokens: int) -> Figures:
-    engine = EngineProcess(EngineConfig(model=model))
+    engine = EngineProcess(EngineConfig(model=model, prompt_lookup_tokens=0))
 
     async def stream(index: int) -> tuple[float, int, float]:
         """Return seconds to the first token, tokens, and seconds in all."""
@@ -126,7 +131,7 @@ def _measure(side: str, model: str, arguments: argparse.Namespace) -> Figures:
     return Figures(**json.loads(done.stdout.splitlines()[-1]))
 
 
-def _compare(name: str, ours: str, theirs: str, arguments: argparse.Namespace) -> dict[str, object]:
+def _compare(name: str, ours: str, theirs: str, arguments: argparse.Namespace) -> None:
     rounds: list[tuple[Figures, Figures]] = [
         (_measure("ours", ours, arguments), _measure("mlx-lm", theirs, arguments))
         for _ in range(arguments.rounds)
@@ -135,13 +140,17 @@ def _compare(name: str, ours: str, theirs: str, arguments: argparse.Namespace) -
         f"\n{name}: prompt of {arguments.prompt_tokens} tokens, {arguments.tokens} generated, {arguments.rounds} rounds"
     )
     print(f"{'':34}{'ours':>10}{'mlx-lm':>10}{'ratio':>8}")
-    result: dict[str, object] = {"name": name}
+    result: dict[str, object] = {}
     for field in Figures.__dataclass_fields__:
         mine = statistics.median(getattr(a, field) for a, _ in rounds)
         other = statistics.median(getattr(b, field) for _, b in rounds)
         print(f"{field:34}{mine:10.2f}{other:10.2f}{mine / other:8.2f}")
         result[field] = {"ours": mine, "mlx_lm": other, "ratio": mine / other}
-    return result
+        if field == "tokens_per_second":
+            read = [bytes_per_token(Path(theirs)) * rate / 1e9 for rate in (mine, other)]
+            print(f"{'  of weights, GB/s':34}{read[0]:10.2f}{read[1]:10.2f}")
+            result["gigabytes_per_second"] = {"ours": read[0], "mlx_lm": read[1]}
+    keep("engine_vs_mlx_lm", {name: result})
 
 
 def main() -> None:
@@ -161,17 +170,14 @@ def main() -> None:
         }
         print(json.dumps(asdict(sides[arguments.side]())))
         return
-    results = []
-    if arguments.checkpoint:
-        results += [_compare(Path(path).name, path, path, arguments) for path in arguments.checkpoint]
-    else:
+    for path in arguments.checkpoint or ():
+        _compare(Path(path).name, path, path, arguments)
+    if not arguments.checkpoint:
         unfolded = str(demo.cached_checkpoint())
-        proportioned = str(make_checkpoint("proportioned", _OUT / "proportioned"))
-        results.append(_compare("demo, full head on both sides", unfolded, unfolded, arguments))
-        results.append(_compare("demo, as it is served (narrow head)", "demo", unfolded, arguments))
-        results.append(_compare("proportioned", proportioned, proportioned, arguments))
-    _OUT.mkdir(exist_ok=True)
-    (_OUT / "engine_vs_mlx_lm.json").write_text(json.dumps(results, indent=1))
+        proportioned = str(make_checkpoint("proportioned", OUT / "proportioned"))
+        _compare("demo, full head on both sides", unfolded, unfolded, arguments)
+        _compare("demo, as it is served (narrow head)", "demo", unfolded, arguments)
+        _compare("proportioned", proportioned, proportioned, arguments)
 
 
 if __name__ == "__main__":

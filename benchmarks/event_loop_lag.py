@@ -2,23 +2,24 @@
 
     python -m benchmarks.event_loop_lag [--seconds 15]
 
-Asks `gpt-oss/health`, which waits for nothing, twenty times a second; the difference between the two columns is what the
-streams cost everybody else on the same event loop.
+Asks `gpt-oss/health`, which waits for nothing, twenty times a second, once without and once with eight streams of different
+prompts; the difference between the two columns is what the streams cost everybody else on the same event loop, and on the same
+processors.
 """
 
 import argparse
 import asyncio
 import statistics
 import time
-from pathlib import Path
 
 import httpx
 
-from benchmarks.servers import PEERS, ask, user
+from benchmarks.conversations import story, user
+from benchmarks.peers import HEADERS, PEERS
+from benchmarks.results import OUT, keep
+from benchmarks.servers import ask
 from jupyter_mlx_gpt_oss import demo
 
-_OUT = Path(__file__).parent / "out"
-_KEY = "benchmark"
 _NUM_STREAMS = 8
 
 
@@ -33,20 +34,19 @@ async def _latencies(client: httpx.AsyncClient, seconds: float) -> list[float]:
 
 
 async def _measure(url: str, seconds: float) -> tuple[list[float], list[float]]:
-    headers = {"Authorization": f"Bearer {_KEY}"}
-    async with httpx.AsyncClient(base_url=f"{url}/", headers=headers, timeout=300) as client:
-        await ask(client, user("Count to 5."), 8)
+    async with httpx.AsyncClient(base_url=f"{url}/", headers=HEADERS, timeout=300) as client:
+        await ask(client, {"messages": [user("Count to 5.")], "max_tokens": 8})
         idle = await _latencies(client, seconds)
-        is_over = asyncio.Event()
 
-        async def keep_streaming() -> None:
-            while not is_over.is_set():
-                await ask(client, user("Tell me a story."), 200)
+        async def keep_streaming(seed: int) -> None:
+            while True:
+                await ask(client, {"messages": story(seed), "max_tokens": 400})
 
-        streams = [asyncio.create_task(keep_streaming()) for _ in range(_NUM_STREAMS)]
+        streams = [asyncio.create_task(keep_streaming(seed)) for seed in range(_NUM_STREAMS)]
         busy = await _latencies(client, seconds)
-        is_over.set()
-        await asyncio.gather(*streams)
+        for stream in streams:
+            stream.cancel()
+        await asyncio.gather(*streams, return_exceptions=True)
         return idle, busy
 
 
@@ -58,13 +58,15 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=15.0)
     arguments = parser.parse_args()
     ours = PEERS[0]
+    OUT.mkdir(exist_ok=True)
     ours.install()
-    with ours.run(demo.unfold(_OUT / "demo")) as url:
+    with ours.run(demo.unfold(OUT / "demo")) as url:
         idle, busy = asyncio.run(_measure(url, arguments.seconds))
     print(f"{'ms':6}{'idle':>10}{'8 streams':>12}{'more':>10}")
     for name, percent in (("p50", 50), ("p90", 90), ("p99", 99)):
         a, b = (statistics.quantiles(each, n=100)[percent - 1] for each in (idle, busy))
         print(f"{name:6}{a:10.2f}{b:12.2f}{b - a:10.2f}")
+        keep("event_loop_lag", {f"{name} ms": {"idle": a, "eight_streams": b, "more": b - a}})
 
 
 if __name__ == "__main__":

@@ -3,32 +3,34 @@
     python -m benchmarks.prefill_tokens [--model demo] [--scenarios chat,loop,...] [--think 2]
 
 The whole serving room runs in this process, over a real engine; nothing is timed, so the counts are the same on every machine.
-The ideal of a request is its prompt without the longest prefix that an earlier request, or what was read ahead while the engine
-was idle, has computed: at least one token. `one path MB` is what a single conversation's distinct tokens take by arithmetic, `cache
-MB` what the prefix cache holds, `grown MB` what MLX holds more than after loading.
+The conversations are those of benchmarks.conversations. There are two ways to count what is read ahead while the engine is idle,
+and both are printed:
 
-Scenarios:
-    chat        ten turns of one conversation, with a pause after each
-    loop        twenty steps of a tool loop, reasoning sent back
-    loop-bare   the same without the reasoning
-    agents      six agents with system messages and tools of their own, five steps each, in turns
-    edit        a conversation whose last answer is regenerated and whose third message is edited, and that goes on from both
+    waited      what requests computed while somebody waited, over the ideal: a prompt without the longest prefix that an earlier
+                request, or what was read ahead, has computed; at least one token
+    in all      the same with everything that was read ahead added, over the ideal without reading ahead: above 1 as far as it
+                was in vain. One that a request cut short counts as if it had been read to its end
+
+`path MB` is what the distinct tokens take by arithmetic: keys and values of the full layers, and the windows of the sliding ones
+that the prefix cache keeps of a path. Over that: `cache` is what the prefix cache holds at the end, `grown` what MLX holds more than
+without any conversation, once the last answer is over, `running` the same while the last answer was being written, with a copy of its own. Where
+branches have windows of their own, all of them are more than one path.
 """
 
 import argparse
 import asyncio
 import itertools
 import json
-import platform
-import random
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 
 from typing_extensions import override
 
+from benchmarks.conversations import TALKS, Message, Send, user
+from benchmarks.results import keep
 from jupyter_mlx_gpt_oss import demo
+from jupyter_mlx_gpt_oss.engine.base import EngineStatus
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, TokenOutput
@@ -36,24 +38,8 @@ from jupyter_mlx_gpt_oss.protocol.chat_answers import ChatCompletion
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.service import Service
 
-_OUT = Path(__file__).parent / "out"
-_WORDS = (
-    "tide",
-    "harbour",
-    "seven",
-    "grey",
-    "boats",
-    "waited",
-    "wind",
-    "nobody",
-    "spoke",
-    "again",
-    "lamp",
-    "letter",
-)
 _SNAPSHOTS = 8  # that the prefix cache keeps of a path
-
-Message = dict[str, Any]
+_ENTRY_BYTES = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 
 class CountingEngine(EngineProcess):
@@ -62,12 +48,16 @@ class CountingEngine(EngineProcess):
     def __init__(self, config: EngineConfig) -> None:
         super().__init__(config)
         self.known: list[tuple[int, ...]] = []
-        self.num_prompt = self.num_computed = self.num_ideal = self.num_ahead = 0
+        self.ahead: list[tuple[int, ...]] = []
+        self.num_prompt = self.num_computed = self.num_ahead = 0
+        self.num_ideal = self.num_ideal_without_ahead = 0
 
     @override
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         prompt = request.prompt_token_ids
-        ideal = max(1, len(prompt) - self._num_known(prompt))
+        self.num_ideal += max(1, len(prompt) - _num_known(prompt, [*self.known, *self.ahead]))
+        self.num_ideal_without_ahead += max(1, len(prompt) - _num_known(prompt, self.known))
+        self.known.append(prompt)  # also to those that come meanwhile: they may wait for it
         output: list[int] = []
         num_cached = 0
         async for item in super().generate(request):
@@ -77,53 +67,23 @@ class CountingEngine(EngineProcess):
             yield item
         self.num_prompt += len(prompt)
         self.num_computed += len(prompt) - num_cached
-        self.num_ideal += ideal
         self.known.append((*prompt, *output[:-1]))  # the last token was drawn, not computed
 
     @override
     def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
-        self.num_ahead += len(prompt_token_ids) - self._num_known(prompt_token_ids)
-        self.known.append(prompt_token_ids)
+        self.num_ahead += len(prompt_token_ids) - _num_known(prompt_token_ids, [*self.known, *self.ahead])
+        self.ahead.append(prompt_token_ids)
         super().precompute(prompt_token_ids)
 
     def num_distinct(self) -> int:
         """Return how many tokens a tree of everything known has."""
-        ordered = sorted(self.known)
+        ordered = sorted((*self.known, *self.ahead))
         shared = sum(_num_shared(*pair) for pair in itertools.pairwise(ordered))
         return sum(map(len, ordered)) - shared
 
-    def _num_known(self, prompt: Sequence[int]) -> int:
-        return max((_num_shared(prompt, other) for other in self.known), default=0)
 
-
-@dataclass(slots=True)
-class Conversation:
-    """A client that sends everything it has got."""
-
-    service: Service
-    tools: list[Message] | None = None
-    is_reasoning_sent: bool = True
-    messages: list[Message] = field(default_factory=list)
-
-    async def ask(self, max_tokens: int = 60) -> Message:
-        """Send the messages, and take the answer among them."""
-        body: dict[str, Any] = {"messages": self.messages, "max_tokens": max_tokens, "temperature": 0.0}
-        if self.tools:
-            body |= {"tools": self.tools, "tool_choice": "required"}
-        work = await self.service.chat_completions("benchmark")
-        request = work.read(json.dumps(body).encode())
-        answer = [item async for item in work.complete(request) if isinstance(item, ChatCompletion)][-1]
-        message: Message = json.loads(answer.choices[0].message.model_dump_json(exclude_none=True))
-        kept = {"role", "content", "tool_calls", *(("reasoning",) if self.is_reasoning_sent else ())}
-        message = {key: value for key, value in message.items() if key in kept}
-        self.messages.append(message)
-        return message
-
-    async def use_tools(self, result: str) -> None:
-        """Ask for a call, and send its result."""
-        message = await self.ask(200)
-        for call in message.get("tool_calls", ()):
-            self.messages.append({"role": "tool", "tool_call_id": call["id"], "content": result})
+def _num_known(prompt: Sequence[int], known: Sequence[tuple[int, ...]]) -> int:
+    return max((_num_shared(prompt, other) for other in known), default=0)
 
 
 def _num_shared(one: Sequence[int], other: Sequence[int]) -> int:
@@ -135,119 +95,77 @@ def _num_shared(one: Sequence[int], other: Sequence[int]) -> int:
     return count
 
 
-def _text(seed: int, num_words: int) -> str:
-    source = random.Random(seed)
-    return " ".join(source.choice(_WORDS) for _ in range(num_words))
+def _sends_to(service: Service) -> Send:
+    async def send(body: dict[str, Any]) -> Message:
+        work = await service.chat_completions("benchmark")
+        request = work.read(json.dumps(body).encode())
+        answer = [item async for item in work.complete(request) if isinstance(item, ChatCompletion)][-1]
+        message: Message = json.loads(answer.choices[0].message.model_dump_json(exclude_none=True))
+        return message
+
+    return send
 
 
-def _tool(name: str) -> Message:
-    parameters = {
-        "type": "object",
-        "properties": {"path": {"type": "string", "maxLength": 40}},
-        "required": ["path"],
-        "additionalProperties": False,
-    }
-    return {
-        "type": "function",
-        "function": {"name": name, "description": "Read a file.", "parameters": parameters, "strict": True},
-    }
+def _serve(model: str) -> tuple[CountingEngine, Service]:
+    engine = CountingEngine(EngineConfig(model=model))
+    config = ServingConfig()
+    return engine, Service(make_engine=lambda: engine, config=config, model_name=model, version="benchmark")
 
 
-# -- scenarios ----------------------------------------------------------------------------------------------------
+async def _greet(engine: CountingEngine, service: Service) -> EngineStatus:
+    """Ask something short, after which the memory is told without what ran before."""
+    await _sends_to(service)({"messages": [user("Hello!")], "max_tokens": 1})
+    return engine.status()
 
 
-async def _chat(service: Service, think: float) -> None:
-    talk = Conversation(service, messages=[{"role": "system", "content": _text(0, 300)}])
-    for turn in range(10):
-        talk.messages.append({"role": "user", "content": f"Tell me a story. {_text(turn, 12)}"})
-        await talk.ask()
-        await asyncio.sleep(think)  # somebody reads the answer, and the engine reads ahead
-
-
-def _loop(*, is_reasoning_sent: bool) -> Callable[[Service, float], Awaitable[None]]:
-    async def run(service: Service, think: float) -> None:
-        del think
-        talk = Conversation(service, [_tool("read_file")], is_reasoning_sent)
-        talk.messages += [{"role": "user", "content": f"Read the notes. {_text(1, 40)}"}]
-        for step in range(20):
-            await talk.use_tools(_text(100 + step, 20 + 15 * (step % 7)))
-
-    return run
-
-
-async def _agents(service: Service, think: float) -> None:
-    del think
-    talks = []
-    for agent in range(6):
-        system = {"role": "system", "content": f"Agent {agent}. {_text(agent, 150)}"}
-        task = {"role": "user", "content": _text(50 + agent, 30)}
-        talks.append(Conversation(service, [_tool(f"read_file_{agent}")], messages=[system, task]))
-    for step in range(5):
-        await asyncio.gather(*(talk.use_tools(_text(10 * step, 40)) for talk in talks))
-
-
-async def _edit(service: Service, think: float) -> None:
-    talk = Conversation(service)
-    for turn in range(6):
-        talk.messages.append({"role": "user", "content": _text(turn, 40)})
-        await talk.ask()
-        await asyncio.sleep(think)
-    talk.messages.pop()
-    await talk.ask()  # regenerated
-    await asyncio.sleep(think)
-    edited = Conversation(service, messages=[*talk.messages[:4], {"role": "user", "content": _text(90, 40)}])
-    for turn in range(3):
-        await edited.ask()
-        await asyncio.sleep(think)
-        for branch in (talk, edited):
-            branch.messages.append({"role": "user", "content": _text(200 + turn, 30)})
-        await talk.ask()
-        await asyncio.sleep(think)
-
-
-SCENARIOS: dict[str, Callable[[Service, float], Awaitable[None]]] = {
-    "chat": _chat,
-    "loop": _loop(is_reasoning_sent=True),
-    "loop-bare": _loop(is_reasoning_sent=False),
-    "agents": _agents,
-    "edit": _edit,
-}
-
-
-# -- counting -----------------------------------------------------------------------------------------------------
+async def _base_bytes(model: str) -> int:
+    """Return what MLX holds without any conversation, in an engine of its own that has answered once."""
+    engine, service = _serve(model)
+    try:
+        status = await _greet(engine, service)
+    finally:
+        await engine.stop()
+    return status.memory_bytes - status.prefix_cache_bytes
 
 
 async def _count(name: str, model: str, think: float) -> dict[str, float]:
-    engine = CountingEngine(EngineConfig(model=model))
-    service = Service(
-        make_engine=lambda: engine, config=ServingConfig(), model_name=model, version="benchmark"
-    )
+    base = await _base_bytes(model)
+    engine, service = _serve(model)
     try:
-        await engine.load()
-        before = engine.status().memory_bytes
-        await SCENARIOS[name](service, think)
-        status = engine.status()
+        await TALKS[name](_sends_to(service), think)
+        running, found = engine.status(), _counts(engine)
+        status = await _greet(engine, service)
     finally:
         await engine.stop()
-    distinct = engine.num_distinct()
+    path_bytes = _path_bytes(status, engine.num_distinct())
+    return {
+        **found,
+        "path MB": path_bytes / 1e6,
+        "cache": status.prefix_cache_bytes / path_bytes,
+        "grown": (status.memory_bytes - base) / path_bytes,
+        "running": (running.memory_bytes - base) / path_bytes,
+    }
+
+
+def _counts(engine: CountingEngine) -> dict[str, float]:
     return {
         "prompt": engine.num_prompt,
         "computed": engine.num_computed,
         "ideal": engine.num_ideal,
-        "ratio": engine.num_computed / engine.num_ideal,
+        "waited": engine.num_computed / engine.num_ideal,
         "read ahead": engine.num_ahead,
-        "distinct": distinct,
-        "one path MB": _path_bytes(model, distinct) / 1e6,
-        "cache MB": status.prefix_cache_bytes / 1e6,
-        "grown MB": (status.memory_bytes - before) / 1e6,
+        "in all": (engine.num_computed + engine.num_ahead) / engine.num_ideal_without_ahead,
+        "distinct": engine.num_distinct(),
     }
 
 
-def _path_bytes(model: str, num_tokens: int) -> int:
+def _path_bytes(status: EngineStatus, num_tokens: int) -> int:
     """Return what one conversation takes: the full layers' keys and values, and eight windows of the sliding ones."""
-    directory = demo.cached_checkpoint() if model == "demo" else Path(model)
+    assert status.model is not None
+    directory = demo.cached_checkpoint() if status.model.is_demo else Path(status.model.name)
     config = json.loads((directory / "config.json").read_text(encoding="utf-8"))
-    entry_bytes = 4 if platform.machine() != "arm64" else 2  # float32 on the CPU backend
+    # On the CPU backend everything is computed in float32, elsewhere as the checkpoint says.
+    entry_bytes = 4 if status.model.device == "cpu" else _ENTRY_BYTES[config.get("torch_dtype", "bfloat16")]
     per_layer = 2 * config["num_key_value_heads"] * config["head_dim"] * entry_bytes
     num_full = config["layer_types"].count("full_attention")
     num_sliding = len(config["layer_types"]) - num_full
@@ -259,20 +177,17 @@ def main() -> None:
     """Count what the command line names, print a table and keep it as JSON."""
     parser = argparse.ArgumentParser(description="Prompt tokens computed against the least possible.")
     parser.add_argument("--model", default="demo")
-    parser.add_argument("--scenarios", default=",".join(SCENARIOS))
+    parser.add_argument("--scenarios", default=",".join(TALKS))
     parser.add_argument(
         "--think", type=float, default=2.0, help="seconds between an answer and the next message"
     )
     arguments = parser.parse_args()
-    found: dict[str, dict[str, float]] = {}
     for index, name in enumerate(arguments.scenarios.split(",")):
-        found[name] = asyncio.run(_count(name, arguments.model, arguments.think))
+        found = asyncio.run(_count(name, arguments.model, arguments.think))
         if not index:
-            print(f"{'tokens':12}" + "".join(f"{column:>12}" for column in found[name]))
-        cells = (f"{value:12.6g}" for value in found[name].values())
-        print(f"{name:12}" + "".join(cells), flush=True)
-    _OUT.mkdir(exist_ok=True)
-    (_OUT / "prefill_tokens.json").write_text(json.dumps(found, indent=1))
+            print(f"{'tokens':12}" + "".join(f"{column:>12}" for column in found))
+        print(f"{name:12}" + "".join(f"{value:12.6g}" for value in found.values()), flush=True)
+        keep("prefill_tokens", {f"{Path(arguments.model).name} {name}": found})
 
 
 if __name__ == "__main__":

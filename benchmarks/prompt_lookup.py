@@ -8,13 +8,13 @@ model; it is the same on every machine, and what a machine can gain at the most.
 
 import argparse
 import asyncio
-import json
 import statistics
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.results import keep
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, TokenOutput
@@ -22,7 +22,6 @@ from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.harmony import STOP_TOKEN_IDS, render_chat
 from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
 
-_OUT = Path(__file__).parent / "out"
 _CODE = """def mean(values):
     total = 0
     for value in values:
@@ -152,8 +151,7 @@ def main() -> None:
     columns = ("tokens", "tokens a step", "tok/s without", "tok/s with", "ratio")
     print(f"{'':16}" + "".join(f"{column:>15}" for column in columns))
     found = asyncio.run(_measure(arguments.model, arguments.rounds))
-    _OUT.mkdir(exist_ok=True)
-    (_OUT / "prompt_lookup.json").write_text(json.dumps(found, indent=1))
+    keep("prompt_lookup", {f"{Path(arguments.model).name} {name}": each for name, each in found.items()})
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Equal lengths are the padded side's best case: it computes no padding then, and 
 """
 
 import argparse
-import json
 import statistics
 import time
 from collections.abc import Callable
@@ -22,11 +21,11 @@ import mlx.core as mx
 from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache
 
 from benchmarks.make_checkpoint import make_checkpoint
+from benchmarks.results import OUT, keep
 from jupyter_mlx_gpt_oss import demo
 from jupyter_mlx_gpt_oss.worker.model_loader import load, prepare_device
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 
-_OUT = Path(__file__).parent / "out"
 _CHUNK = 128
 
 Build = Callable[[], mx.array]
@@ -116,21 +115,20 @@ def main() -> None:
     arguments = parser.parse_args()
     prepare_device()
     checkpoints = arguments.checkpoint or [
-        demo.unfold(_OUT / "demo"),
-        make_checkpoint("proportioned", _OUT / "proportioned"),
+        demo.unfold(OUT / "demo"),
+        make_checkpoint("proportioned", OUT / "proportioned"),
     ]
     print(f"{'ms':16}{'batch':>6}{'ragged':>10}{'padded':>10}{'ratio':>8}{'build r':>10}{'build p':>10}")
-    found = []
     for directory in checkpoints:
         for batch in map(int, arguments.batches.split(",")):
             seen = _measure(directory, batch, arguments.context, arguments.steps)
-            found.append(seen)
             print(
                 f"{seen.checkpoint:16}{batch:6}{seen.ragged:10.2f}{seen.padded:10.2f}{seen.ratio:8.2f}"
                 f"{seen.ragged_build:10.2f}{seen.padded_build:10.2f}",
                 flush=True,
             )
-    (_OUT / "ragged_vs_padded.json").write_text(json.dumps([asdict(each) for each in found], indent=1))
+            told = {**asdict(seen), "ratio": seen.ratio, "context": arguments.context}
+            keep("ragged_vs_padded", {f"{seen.checkpoint} {batch}": told})
 
 
 if __name__ == "__main__":

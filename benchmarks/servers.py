@@ -1,139 +1,50 @@
 """Measure this server beside its peers over HTTP: same checkpoint, same prompts, same machine, one run.
 
-    python -m benchmarks.servers [--rounds 3] [--only ours,mlx_lm] [--scenarios one,four,eight,chat,long] [--long-words 8000]
+    python -m benchmarks.servers [--checkpoint DIR] [--scenarios one,four,...] [--only ours,mlx_lm] [--rounds 3]
 
-Each server runs in a process of its own, from a virtual environment of its own below benchmarks/out/, made on first use:
-this checkout, mlx_lm.server 0.32.2, and mlx-gpt-oss 1.0.3 with mlx 0.31.1 and mlx-lm 0.31.1, the last that it runs with. They take
-turns; medians are reported, and kept in benchmarks/out/servers.json. The checkpoint is the demo as any server serves it, with
-its full head: `jupyter_mlx_gpt_oss.demo.unfold`.
+Each server runs in a process of its own, from a virtual environment of its own (see benchmarks.peers): this checkout,
+mlx_lm.server 0.32.2, and mlx-gpt-oss 1.0.3. They take turns, each round begins with fresh processes, and medians are
+reported; benchmarks/out/servers.json keeps them by checkpoint and scenario. Without --checkpoint it is the demo as any server
+serves it, with its full head; `benchmarks.make_checkpoint` makes others. Random weights want --temperature 1: greedy, they
+give every stream the same words.
 
 Scenarios:
-    one     one stream: tokens a second, between two lengths of one answer so that its prompt does not count. `bare` is mlx-lm's
-            own generate_step without any server, for this one alone
-    four    four streams at once: tokens a second of all together, and the last one's seconds to its first frame
-    eight   eight streams at once
-    chat    ten turns of one conversation: seconds to the first frame of the tenth
-    long    a prompt of so many words arrives while three streams run: the longest gap between two frames of these
+    one         one stream: tokens a second, between two lengths of one answer so that its prompt does not count. `bare` is
+                mlx-lm's own generate_step without any server, for this one alone; `ours, no lookup` guesses no tokens
+    four        four streams at once, each with a prompt of its own that no server has seen: tokens a second of all together,
+                and the last one's seconds to its first frame
+    eight       eight streams at once
+    long        a prompt of so many words arrives while three streams run: the longest gap between two frames of these
+    chat, loop, loop-bare, agents, edit
+                the conversations of benchmarks.conversations: prompt tokens, those of them that were computed as the server's
+                usage tells it, seconds in all, and the seconds to the first frame of the last answer
 """
 
 import argparse
 import asyncio
-import contextlib
 import json
-import os
-import signal
-import socket
 import statistics
 import subprocess
-import sys
 import time
-import venv
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import httpx
 
+from benchmarks.conversations import TALKS, Message, Talk, story, text, user
+from benchmarks.peers import BACKEND, HEADERS, PEERS, Peer
+from benchmarks.results import OUT, keep
 from jupyter_mlx_gpt_oss import demo
 from jupyter_mlx_gpt_oss.harmony import render_chat
 
-_ROOT = Path(__file__).parent.parent
-_OUT = Path(__file__).parent / "out"
-_KEY = "benchmark"
-_STORY, _COUNT = "Tell me a story.", "Count to 100."
-_FEWER, _MORE = 20, 120  # tokens of the two lengths of `one`
-_NUM_STORY, _NUM_COUNT = 100, 300  # tokens of an answer, at the most
+_COUNT = [user("Count to 100.")]
+_STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
-
-@dataclass(frozen=True, slots=True)
-class Peer:
-    """A server to measure."""
-
-    name: str
-    packages: tuple[str, ...]
-    command: tuple[str, ...]
-    """After the environment's bin/; {model} and {port} are filled in."""
-
-    @property
-    def environment(self) -> Path:
-        """Its virtual environment."""
-        return _OUT / f"venv-{self.name}"
-
-    def install(self) -> None:
-        """Make the environment, if it is not there."""
-        done = self.environment / "installed"
-        if not done.is_file():
-            venv.create(self.environment, with_pip=True, clear=True)
-            pip = str(self.environment / "bin" / "pip")
-            subprocess.run([pip, "install", "-q", *self.packages], check=True)
-            done.touch()
-
-    @contextlib.contextmanager
-    def run(self, model: Path) -> Iterator[str]:
-        """Serve a checkpoint; give the base URL of its OpenAI routes."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        first, *rest = (part.format(model=model, port=port) for part in self.command)
-        log = (_OUT / f"{self.name}.log").open("wb")
-        process = subprocess.Popen(
-            [str(self.environment / "bin" / first), *rest],
-            stdout=log,
-            stderr=log,
-            cwd=_OUT,
-            env=os.environ.copy(),
-        )
-        url = f"http://127.0.0.1:{port}/v1"
-        try:
-            _wait(process, url)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            log.close()
-
-
-PEERS = (
-    Peer(
-        "ours",
-        ("-e", str(_ROOT)),
-        (
-            "jupyter-mlx-gpt-oss",
-            "--model={model}",
-            "--port={port}",
-            f"--GptOss.api_key={_KEY}",
-            "--allow-root",
-        ),
-    ),
-    Peer(
-        "mlx_lm",
-        ("mlx-lm==0.32.2", "mlx[cpu]==0.32.4" if sys.platform == "linux" else "mlx==0.32.4"),
-        ("mlx_lm.server", "--model={model}", "--port={port}"),
-    ),
-    Peer(
-        "mlx_gpt_oss",
-        (
-            "mlx-gpt-oss==1.0.3",
-            "mlx-lm==0.31.1",
-            "mlx[cpu]==0.31.1" if sys.platform == "linux" else "mlx==0.31.1",
-        ),
-        ("mlx-gpt-oss", "--model={model}", "--port={port}", "--host=127.0.0.1"),
-    ),
-)
-
-
-def _wait(process: "subprocess.Popen[bytes]", url: str) -> None:
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and process.poll() is None:
-        with contextlib.suppress(httpx.TransportError):
-            if httpx.get(f"{url}/models", headers={"Authorization": f"Bearer {_KEY}"}).status_code < 500:
-                return
-        time.sleep(0.2)
-    raise RuntimeError(f"no server at {url}; see the logs in {_OUT}")
+Figures = dict[str, float]
+"""Of one server, by name."""
 
 
 # -- one request --------------------------------------------------------------------------------------------------
@@ -147,8 +58,46 @@ class Stream:
     last: float = 0.0
     longest_gap: float = 0.0
     num_tokens: int = 0
-    num_frames: int = 0
-    text: str = ""
+    num_prompt: int = 0
+    num_cached: int = 0
+    content: str = ""
+    reasoning: str = ""
+    calls: list[Message] = field(default_factory=list)
+
+    @property
+    def message(self) -> Message:
+        """What a client puts into its history."""
+        parts = {"content": self.content or "-", "reasoning": self.reasoning, "tool_calls": self.calls}
+        if self.calls:
+            parts["content"] = self.content
+        return {"role": "assistant", **{name: part for name, part in parts.items() if part}}
+
+    def take(self, frame: dict[str, Any], now: float) -> None:
+        """Add a frame."""
+        if usage := frame.get("usage"):
+            self.num_tokens = usage["completion_tokens"]
+            self.num_prompt = usage["prompt_tokens"]
+            self.num_cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens", 0)
+        delta = frame["choices"][0]["delta"] if frame.get("choices") else {}
+        content, calls = delta.get("content") or "", delta.get("tool_calls") or ()
+        reasoning = delta.get("reasoning") or delta.get("reasoning_content") or ""
+        if not (content or reasoning or calls):
+            return
+        self.content += content
+        self.reasoning += reasoning
+        for call in calls:
+            self._take_call(call)
+        self.longest_gap = max(self.longest_gap, now - self.last if self.last else 0.0)
+        self.first = self.first or now
+        self.last = now
+
+    def _take_call(self, part: Message) -> None:
+        if part.get("id"):
+            self.calls.append({"id": part["id"], "type": "function", "function": {"arguments": ""}})
+        function, news = self.calls[-1]["function"], part.get("function") or {}
+        function["arguments"] += news.get("arguments") or ""
+        if news.get("name"):
+            function["name"] = news["name"]
 
 
 async def _frames(client: httpx.AsyncClient, body: dict[str, Any]) -> AsyncIterator[dict[str, Any]]:
@@ -161,79 +110,67 @@ async def _frames(client: httpx.AsyncClient, body: dict[str, Any]) -> AsyncItera
                 yield json.loads(line[6:])
 
 
-async def ask(client: httpx.AsyncClient, messages: list[dict[str, str]], max_tokens: int) -> Stream:
-    """Stream one greedy answer."""
-    body = {
-        "model": "default_model",
-        "messages": messages,
-        "max_tokens": max_tokens,
-        "temperature": 0.0,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    seen, start, before = Stream(), time.perf_counter(), 0.0
-    async for frame in _frames(client, body):
-        now = time.perf_counter() - start
-        if usage := frame.get("usage"):
-            seen.num_tokens = usage["completion_tokens"]
-        delta = frame["choices"][0]["delta"] if frame.get("choices") else {}
-        text = delta.get("content") or delta.get("reasoning") or delta.get("reasoning_content")
-        if not text:
-            continue
-        seen.text += delta.get("content") or ""
-        seen.first = seen.first or now
-        seen.longest_gap = max(seen.longest_gap, now - before if before else 0.0)
-        seen.last = before = now
-        seen.num_frames += 1
-    seen.num_tokens = seen.num_tokens or seen.num_frames  # a server without usage sends a frame a token
+async def ask(client: httpx.AsyncClient, body: dict[str, Any]) -> Stream:
+    """Stream one answer."""
+    seen, start = Stream(), time.perf_counter()
+    async for frame in _frames(client, {"model": "default_model", **_STREAM, **body}):
+        seen.take(frame, time.perf_counter() - start)
     return seen
 
 
-def user(text: str) -> list[dict[str, str]]:
-    """Return a conversation of one message."""
-    return [{"role": "user", "content": text}]
+@dataclass(frozen=True, slots=True)
+class Server:
+    """A server that runs, as the scenarios see it."""
+
+    client: httpx.AsyncClient
+    fields: dict[str, object]
+    num_tokens: int
+    """Of an answer, at the most."""
+    temperature: float
+    first_seed: int
+    """Of prompts that nobody has asked; each round has its own hundred."""
+
+    async def ask(self, messages: list[Message], max_tokens: int) -> Stream:
+        """Stream one answer."""
+        sampling = {"max_tokens": max_tokens, "temperature": self.temperature}
+        return await self.send({"messages": messages, **sampling})
+
+    async def send(self, body: dict[str, Any]) -> Stream:
+        """Stream the answer to a request."""
+        return await ask(self.client, {**self.fields, **body})
 
 
 # -- scenarios ----------------------------------------------------------------------------------------------------
 
+Scenario = Callable[[Server], Awaitable[Figures]]
 
-async def _one(client: httpx.AsyncClient) -> dict[str, float]:
-    await ask(client, user(_COUNT), _FEWER)
-    short, long = await ask(client, user(_COUNT), _FEWER), await ask(client, user(_COUNT), _MORE)
+
+async def _one(server: Server) -> Figures:
+    fewer = server.num_tokens // 5
+    await server.ask(_COUNT, fewer)
+    short, long = await server.ask(_COUNT, fewer), await server.ask(_COUNT, server.num_tokens)
     return {
-        "first_frame_seconds": short.first,
         "tokens_per_second": (long.num_tokens - short.num_tokens) / (long.last - short.last),
+        "first_frame_seconds": short.first,
     }
 
 
-def _many(count: int) -> Callable[[httpx.AsyncClient], Awaitable[dict[str, float]]]:
-    async def run(client: httpx.AsyncClient) -> dict[str, float]:
-        start = time.perf_counter()
-        streams = await asyncio.gather(*(ask(client, user(_STORY), _NUM_STORY) for _ in range(count)))
-        seconds = time.perf_counter() - start
-        return {
-            "last_first_frame_seconds": max(stream.first for stream in streams),
-            "tokens_per_second": sum(stream.num_tokens for stream in streams) / seconds,
-        }
-
-    return run
+async def _many(server: Server, count: int) -> Figures:
+    start, seed = time.perf_counter(), server.first_seed + 10 * count
+    asked = (server.ask(story(seed + index), server.num_tokens) for index in range(count))
+    streams = await asyncio.gather(*asked)
+    seconds = time.perf_counter() - start
+    return {
+        "tokens_per_second": sum(stream.num_tokens for stream in streams) / seconds,
+        "last_first_frame_seconds": max(stream.first for stream in streams),
+    }
 
 
-async def _chat(client: httpx.AsyncClient) -> dict[str, float]:
-    messages: list[dict[str, str]] = [{"role": "system", "content": "Be brief. " * 60}]
-    first = 0.0
-    for _ in range(10):
-        messages += user(_STORY)
-        seen = await ask(client, messages, _NUM_STORY)
-        messages.append({"role": "assistant", "content": seen.text or "-"})
-        first = seen.first
-    return {"tenth_first_frame_seconds": first}
-
-
-async def _long(client: httpx.AsyncClient, num_words: int) -> dict[str, float]:
-    running = [asyncio.create_task(ask(client, user(_COUNT), _NUM_COUNT)) for _ in range(3)]
-    await asyncio.sleep(1.5)  # they run
-    late = await ask(client, user("wave " * num_words), 4)
+async def _long(server: Server, num_words: int) -> Figures:
+    stories = (story(server.first_seed + index) for index in range(3))
+    running = [asyncio.create_task(server.ask(asked, 3 * server.num_tokens)) for asked in stories]
+    await asyncio.sleep(2.0)  # they run
+    late = await server.ask([user(text(server.first_seed, num_words))], 4)
     streams = await asyncio.gather(*running)
     return {
         "longest_gap_seconds": max(stream.longest_gap for stream in streams),
@@ -241,82 +178,124 @@ async def _long(client: httpx.AsyncClient, num_words: int) -> dict[str, float]:
     }
 
 
-Scenario = Callable[[httpx.AsyncClient], Awaitable[dict[str, float]]]
+async def _talk(server: Server, talk: Talk) -> Figures:
+    seen: list[Stream] = []
+
+    async def send(body: dict[str, Any]) -> Message:
+        seen.append(await server.send(body))
+        return seen[-1].message
+
+    start = time.perf_counter()
+    await talk(send, 0.0)
+    return {
+        "prompt_tokens": sum(stream.num_prompt for stream in seen),
+        "computed_tokens": sum(stream.num_prompt - stream.num_cached for stream in seen),
+        "calls": sum(len(stream.calls) for stream in seen),
+        "seconds": time.perf_counter() - start,
+        "last_first_frame_seconds": seen[-1].first,
+    }
+
+
 SCENARIOS: dict[str, Scenario] = {
     "one": _one,
-    "four": _many(4),
-    "eight": _many(8),
-    "chat": _chat,
+    "four": partial(_many, count=4),
+    "eight": partial(_many, count=8),
+    "long": partial(_long, num_words=8000),
+    **{name: partial(_talk, talk=talk) for name, talk in TALKS.items()},
 }
 
 
-async def _measure(url: str, arguments: argparse.Namespace) -> dict[str, float]:
-    scenarios: dict[str, Scenario] = {**SCENARIOS, "long": partial(_long, num_words=arguments.long_words)}
-    headers = {"Authorization": f"Bearer {_KEY}"}
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=900) as client:
-        await ask(client, user("Count to 5."), 8)  # loads the model where that is lazy
-        figures: dict[str, float] = {}
-        for name in arguments.scenarios.split(","):
-            for figure, value in (await scenarios[name](client)).items():
+# -- side by side -------------------------------------------------------------------------------------------------
+
+
+async def _measure(
+    url: str, peer: Peer, names: list[str], arguments: argparse.Namespace, seed: int
+) -> Figures:
+    scenarios = {**SCENARIOS, "long": partial(_long, num_words=arguments.long_words)}
+    figures: Figures = {}
+    async with httpx.AsyncClient(base_url=url, headers=HEADERS, timeout=900) as client:
+        server = Server(client, dict(peer.fields), arguments.tokens, arguments.temperature, seed)
+        await server.ask([user("Count to 5.")], 8)  # loads the model where that is lazy
+        for name in names:
+            for figure, value in (await scenarios[name](server)).items():
                 figures[f"{name}: {figure}"] = value
                 print(f"    {name}: {figure} {value:.3f}", flush=True)
-        return figures
+    return figures
 
 
-def _bare(environment: Path, model: Path) -> dict[str, float]:
+def _bare(environment: Path, model: Path, num_tokens: int) -> Figures:
     """Return what mlx-lm does without a server."""
-    prompt = json.dumps(render_chat(user(_COUNT), current_date="2026-11-23"))
+    prompt = json.dumps(render_chat(_COUNT, current_date="2026-11-23"))
     script = str(Path(__file__).parent / "bare_generate.py")
-    command = [str(environment / "bin" / "python"), script, str(model), prompt, str(_FEWER), str(_MORE)]
+    sizes = (str(num_tokens // 5), str(num_tokens))
+    command = [str(environment / "bin" / "python"), script, str(model), prompt, *sizes]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return {"one: tokens_per_second": json.loads(done.stdout)}
+
+
+def _round(arguments: argparse.Namespace, model: Path, number: int) -> dict[str, Figures]:
+    """Return what each server did in one round."""
+    asked, found = arguments.scenarios.split(","), {}
+    for peer in PEERS:
+        names = [name for name in asked if peer.scenarios is None or name in peer.scenarios]
+        if not names or not (arguments.only is None or peer.name in arguments.only.split(",")):
+            continue
+        print(f"round {number + 1}: {peer.name}", flush=True)
+        peer.install(arguments.backend)
+        with peer.run(model, arguments.backend) as url:
+            measured = _measure(url, peer, names, arguments, 1000 + 100 * number)
+            found[peer.name] = asyncio.run(measured)
+        if peer.name == "mlx_lm" and "one" in names:
+            found["bare"] = _bare(peer.environment(arguments.backend), model, arguments.tokens)
+    return found
 
 
 def main() -> None:
     """Measure what the command line names, print a table and keep it as JSON."""
     parser = argparse.ArgumentParser(description="This server beside its peers.")
+    parser.add_argument("--checkpoint", type=Path, help="a directory; left out: the demo with its full head")
+    parser.add_argument("--scenarios", default=",".join(SCENARIOS))
+    parser.add_argument("--only", help="names of servers; left out: all")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--only", default=",".join(peer.name for peer in PEERS))
-    parser.add_argument("--scenarios", default=",".join((*SCENARIOS, "long")))
+    parser.add_argument("--tokens", type=int, default=100, help="of an answer, at the most; thrice in `long`")
+    parser.add_argument("--temperature", type=float, default=0.0, help="1 where the weights are random")
     parser.add_argument("--long-words", type=int, default=8000, help="of the prompt that arrives, in `long`")
+    parser.add_argument("--backend", default=BACKEND, help="MLX's extra to install: cpu, cuda12, cuda13")
     arguments = parser.parse_args()
-    peers = [peer for peer in PEERS if peer.name in arguments.only.split(",")]
-    _OUT.mkdir(exist_ok=True)
-    model = demo.unfold(_OUT / "demo")
-    rounds: dict[str, list[dict[str, float]]] = {peer.name: [] for peer in peers}
-    for peer in peers:
-        peer.install()
-    mlx_lm = next((peer for peer in peers if peer.name == "mlx_lm"), None)
-    for number in range(arguments.rounds):
-        for peer in peers:
-            print(f"round {number + 1}: {peer.name}", flush=True)
-            with peer.run(model) as url:
-                rounds[peer.name].append(asyncio.run(_measure(url, arguments)))
-        if mlx_lm is not None and "one" in arguments.scenarios:
-            rounds.setdefault("bare", []).append(_bare(mlx_lm.environment, model))
+    OUT.mkdir(exist_ok=True)
+    model = (arguments.checkpoint or demo.unfold(OUT / "demo")).absolute()
+    rounds = [_round(arguments, model, number) for number in range(arguments.rounds)]
     medians = {
-        name: {figure: statistics.median(each[figure] for each in seen) for figure in seen[0]}
-        for name, seen in rounds.items()
+        name: {figure: statistics.median(each[name][figure] for each in rounds) for figure in figures}
+        for name, figures in rounds[0].items()
     }
     _print(medians)
-    (_OUT / "servers.json").write_text(json.dumps({"rounds": rounds, "medians": medians}, indent=1))
+    for scenario in arguments.scenarios.split(","):
+        told = {"rounds": [_only(each, scenario) for each in rounds], "medians": _only(medians, scenario)}
+        keep("servers", {f"{model.name} {scenario}": told})
 
 
-def _print(medians: dict[str, dict[str, float]]) -> None:
-    names = list(medians)
-    base = medians.get("ours", {})
-    print(
-        f"\n{'median':36}"
-        + "".join(f"{name:>14}" for name in names)
-        + "".join(f"{'ours/' + n:>18}" for n in names if n != "ours")
-    )
-    for figure in medians[names[0]]:
-        cells = "".join(_cell(medians[name].get(figure), 14) for name in names)
-        others = (medians[name].get(figure) for name in names if name != "ours")
-        ratios = "".join(
-            _cell(base[figure] / other if other and figure in base else None, 18) for other in others
-        )
-        print(f"{figure:36}{cells}{ratios}")
+def _only(found: dict[str, Figures], scenario: str) -> dict[str, Figures]:
+    """Return one scenario's figures, of the servers that took part in it."""
+    parts = {
+        name: {figure: value for figure, value in figures.items() if figure.startswith(f"{scenario}: ")}
+        for name, figures in found.items()
+    }
+    return {name: part for name, part in parts.items() if part}
+
+
+def _print(medians: dict[str, Figures]) -> None:
+    others, base = [name for name in medians if name != "ours"], medians.get("ours", {})
+    titles = (f"{name:>16}" for name in medians)
+    print(f"\n{'median':38}" + "".join(titles) + "".join(f"{'ours/' + name:>21}" for name in others))
+    for figure in max(medians.values(), key=len):
+        cells = "".join(_cell(figures.get(figure), 16) for figures in medians.values())
+        ratios = "".join(_cell(_ratio(base.get(figure), medians[name].get(figure)), 21) for name in others)
+        print(f"{figure:38}{cells}{ratios}")
+
+
+def _ratio(ours: float | None, other: float | None) -> float | None:
+    return ours / other if ours is not None and other else None
 
 
 def _cell(value: float | None, width: int) -> str:
