@@ -13,7 +13,8 @@ from jupyter_mlx_gpt_oss.magics.code_blocks import python_blocks
 from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
 from jupyter_mlx_gpt_oss.magics.failure import failure_message
 from jupyter_mlx_gpt_oss.magics.finding import find_client
-from jupyter_mlx_gpt_oss.magics.json_table import rows_to_table
+from jupyter_mlx_gpt_oss.magics.history import history_rows
+from jupyter_mlx_gpt_oss.magics.json_table import cells_to_table, rows_to_table
 from jupyter_mlx_gpt_oss.magics.outputs import Output
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import counted
@@ -78,11 +79,14 @@ class Commands:
         if rows:
             self._show(rows)
 
-    def _show(self, rows: Rows) -> None:
+    def _show(self, rows: Rows, html: str = "") -> None:
         width = max((len(name) for name, _ in rows), default=0)
-        margin = "\n" + " " * (width + 2)
-        text = "\n".join(f"{name:<{width}}  {value}".rstrip().replace("\n", margin) for name, value in rows)
-        self._state.ip.display_pub.publish({"text/html": rows_to_table(rows), "text/plain": text})
+        margin = " " * (width + 2)
+        lines = (f"{name:<{width}}  {value}".rstrip().splitlines() for name, value in rows)
+        text = "\n".join(
+            "\n".join([first, *(f"{margin}{line}".rstrip() for line in rest)]) for first, *rest in lines
+        )
+        self._state.ip.display_pub.publish({"text/html": html or rows_to_table(rows), "text/plain": text})
 
     def _status(self, extra: str = "") -> Rows:
         if extra not in {"", "key"}:
@@ -137,15 +141,13 @@ class Commands:
         return [(chat.name, counted(len(chat.messages), "message")) for chat in found] or [("no chats", "")]
 
     def _history(self, chat: str = DEFAULT_NAME) -> Rows:
-        messages = self._find_conversation(chat).messages
-        rows = []
-        for message in messages:
-            for call in message.get("tool_calls", ()):
-                function = call["function"]
-                rows.append((message["role"], f"{function['name']} {function['arguments']}"))
-            if message["content"]:
-                rows.append((message["role"], message["content"]))
-        return rows or [("no messages", "")]
+        rows = list(history_rows(self._find_conversation(chat).messages))
+        if not rows:
+            return [("no messages", "")]
+        self._show(
+            [(row.role, row.text) for row in rows], cells_to_table([(row.role, row.html) for row in rows])
+        )
+        return []
 
     def _tools(self) -> Rows:
         if not any(is_marked(value) for value in self._state.variables().values()):

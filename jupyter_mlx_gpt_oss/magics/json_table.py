@@ -4,19 +4,20 @@ Pure. SAFETY: every text is escaped here. Styles are inline, as in all that a no
 """
 
 import json
+import re
 from typing import Any
 
-from jupyter_mlx_gpt_oss.magics.markdown import escape_text
+from jupyter_mlx_gpt_oss.magics.markdown import lines_to_html
 
 MAX_ROWS = 20
 MAX_COLUMNS = 12
 MAX_CELL_CHARS = 500
 
 _TABLE_STYLE = "border-collapse:collapse;margin:4px 0;font-size:95%"
-_CELL_STYLE = (
-    "text-align:left;vertical-align:top;padding:2px 12px 2px 0;white-space:pre-wrap;overflow-wrap:anywhere"
-)
+_CELL_STYLE = "text-align:left;vertical-align:top;padding:2px 12px 2px 0;white-space:pre-wrap"
 _HEAD_STYLE = f"{_CELL_STYLE};font-weight:600;opacity:.7"
+# `anywhere` lets a column become one letter narrow when another one is wide.
+_LONG_WORD = re.compile(r"\S{40}")
 
 
 def json_to_table(text: str) -> str | None:
@@ -43,6 +44,11 @@ def json_to_table(text: str) -> str | None:
 def rows_to_table(rows: list[tuple[str, str]]) -> str:
     """Return rows of a name and a text as HTML, as `%oss status` has them."""
     return _table(list(map(_named_row, rows)))
+
+
+def cells_to_table(rows: list[tuple[str, str]]) -> str:
+    """Return rows of a name and of HTML as HTML."""
+    return _table([_row(_cell("th", name), f'<td style="{_CELL_STYLE}">{html}</td>') for name, html in rows])
 
 
 def cell_text(value: Any) -> str:
@@ -86,4 +92,5 @@ def _row(*cells: str) -> str:
 
 def _cell(tag: str, text: str) -> str:
     style = _HEAD_STYLE if tag == "th" else _CELL_STYLE
-    return f'<{tag} style="{style}">{escape_text(text)}</{tag}>'
+    wrap = "anywhere" if _LONG_WORD.search(text) else "break-word"
+    return f'<{tag} style="{style};overflow-wrap:{wrap}">{lines_to_html(text)}</{tag}>'

@@ -23,7 +23,7 @@ from jupyter_mlx_gpt_oss.magics.completion import make_matcher
 from jupyter_mlx_gpt_oss.magics.conversation import CellKeys, Conversation, Turn
 from jupyter_mlx_gpt_oss.magics.display import CellDisplay, NotebookDisplay, TerminalDisplay
 from jupyter_mlx_gpt_oss.magics.finding import find_client
-from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_allowed_by_user
+from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_run_allowed
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE
 from jupyter_mlx_gpt_oss.magics.segments import PYTHON
@@ -132,7 +132,7 @@ class GptOssMagics(Magics):
             raise MagicUsageError(
                 "--python: a function of the notebook is offered under the name python too."
             )
-        may_run = is_allowed_by_user if options.python == "ask" else lambda: True
+        may_run = is_run_allowed if options.python == "ask" else lambda: True
         return {**tools, PYTHON: PythonTool(self.ip, may_run)}
 
     def _collect_functions(self, names: list[str]) -> dict[str, CellTool]:
@@ -141,7 +141,7 @@ class GptOssMagics(Magics):
             return {}
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 
-        return dict(collect_tools(namespace, names, partial(show_value, self.ip)))
+        return dict(collect_tools(namespace, names, show=partial(show_value, self.ip)))
 
     def _read_schema(self, name: str | None) -> "AnswerSchema | None":
         if name is None:

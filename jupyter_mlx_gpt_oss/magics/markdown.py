@@ -15,6 +15,7 @@ from mistune.inline_parser import InlineParser
 from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
+from jupyter_mlx_gpt_oss.magics.markdown_table import tables_as_github_has_them
 
 CODE_STYLE = (
     "background:rgba(128,128,128,.1);padding:8px;overflow:auto;white-space:pre;margin:8px 0;border-radius:3px"
@@ -52,6 +53,11 @@ def escape_text(text: str) -> str:
     return escape(text).replace("$", "<span>$</span>").replace("\\", "<span>\\</span>")
 
 
+def lines_to_html(text: str) -> str:
+    """Escape `text` like `escape_text`, in lines that stay lines where styles are dropped."""
+    return escape_text(text).replace("\n", "<br>")
+
+
 class _SafeRenderer(mistune.HTMLRenderer):
     """Mistune's renderer with the doors closed that `escape=True` leaves open."""
 
@@ -75,6 +81,12 @@ class _SafeRenderer(mistune.HTMLRenderer):
         # JupyterLab gives `code` a background of its own.
         coloured = f'<code style="background:transparent">{highlight_code(code, language)}</code>'
         return f'<pre style="{CODE_STYLE}">{coloured}</pre>\n'
+
+    def task_list_item(self, text: str, *, checked: bool = False) -> str:
+        # GitHub drops a checkbox, and with it whether the task is done.
+        box = "☑ " if checked else "☐ "
+        content = text.replace("<p>", f"<p>{box}", 1) if text.startswith("<p>") else box + text
+        return f'<li style="list-style:none">{content}</li>\n'
 
     def inline_math(self, text: str) -> str:
         return _formula("span", "$", text)
@@ -115,7 +127,8 @@ def _parse_block_math(_parser: BlockParser, match: re.Match[str], state: BlockSt
 
 def _build_parser() -> mistune.Markdown:
     parser = mistune.create_markdown(
-        renderer=_SafeRenderer(escape=True), plugins=["table", "strikethrough", "task_lists", "url"]
+        renderer=_SafeRenderer(escape=True),
+        plugins=["strikethrough", "task_lists", "url", tables_as_github_has_them],
     )
     # Without these rules `<` is a character like any other, and the Markdown beside it stays Markdown.
     parser.inline.rules.remove("inline_html")

@@ -7,6 +7,7 @@ amount: an answer goes on in a new output after each page, and of anything else 
 from collections.abc import Callable
 from uuid import uuid4
 
+from jupyter_mlx_gpt_oss.magics.growing_markdown import presentable
 from jupyter_mlx_gpt_oss.magics.markdown import markdown_to_html
 from jupyter_mlx_gpt_oss.magics.pages import Pages
 from jupyter_mlx_gpt_oss.magics.render_html import segment_to_html
@@ -24,17 +25,17 @@ class Output:
     def __init__(self, publish: Callable[..., None]) -> None:
         self._publish = publish
         self._display_id = ""
-        self._html = ""
+        self._shown = ("", "")
 
     def put(self, html: str, text: str) -> None:
         """Show this, given as HTML and as text, in the place of what was here; nothing happens if it is the same."""
-        if html == self._html:
+        if (html, text) == self._shown:
             return
         is_update = bool(self._display_id)
         self._display_id = self._display_id or uuid4().hex
         bundle = {"text/html": html, "text/plain": text}
         self._publish(bundle, transient={"display_id": self._display_id}, update=is_update)
-        self._html = html
+        self._shown = (html, text)
 
 
 class SegmentOutputs:
@@ -62,7 +63,11 @@ class SegmentOutputs:
             return
         self._shown, self._is_growing = segment, is_growing
         if isinstance(segment, TextSegment):
-            for number, page in self._pages.update(segment.text):
+            pages = self._pages.update(segment.text)
+            if is_growing:
+                number, page = pages.pop()
+                pages.append((number, presentable(page)))
+            for number, page in pages:
                 self._put(number, markdown_to_html(page), page)
         else:
             html = segment_to_html(segment, is_growing=is_growing)

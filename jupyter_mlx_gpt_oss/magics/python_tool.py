@@ -8,10 +8,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from typing import Any, TextIO, cast
 
-from IPython.core.error import StdinNotImplementedError
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.asking import is_allowed_by_user
 from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
 from jupyter_mlx_gpt_oss.magics.output_text import OutputText, bundle_to_text
 from jupyter_mlx_gpt_oss.magics.render_html import error_to_html
@@ -19,7 +18,6 @@ from jupyter_mlx_gpt_oss.magics.segments import ToolResult, code_in_arguments
 from jupyter_mlx_gpt_oss.magics.short_traceback import short_traceback
 
 MAX_OUTPUT_CHARS = 10_000
-QUESTION = "Run this code? [y/N] "
 
 
 class PythonTool:
@@ -88,19 +86,14 @@ class PythonTool:
         return result
 
 
-def is_allowed_by_user() -> bool:
+def is_run_allowed() -> bool:
     """Ask the user whether the code above may run; no answer is no.
 
     Raises:
         MagicUsageError: the front end takes no input.
     """
-    try:
-        reply = input(QUESTION)
-    except (EOFError, StdinNotImplementedError):
-        raise MagicUsageError(
-            "--python ask: nobody can be asked here. --python auto runs the model's code without asking."
-        ) from None
-    return reply.strip().lower() in {"y", "yes"}
+    advice = "--python auto runs the model's code without asking."
+    return is_allowed_by_user("Run this code?", who="--python ask", advice=advice)
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from html import escape
 
 from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
 from jupyter_mlx_gpt_oss.magics.json_table import json_to_table
-from jupyter_mlx_gpt_oss.magics.markdown import CODE_STYLE, escape_text, markdown_to_html
+from jupyter_mlx_gpt_oss.magics.markdown import CODE_STYLE, escape_text, lines_to_html, markdown_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import call_to_text, newest, reasoning_title, shown_result
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
@@ -42,7 +42,7 @@ def segment_to_html(segment: Segment, *, is_growing: bool = False) -> str:
 
 def quiet_line_to_html(line: str) -> str:
     """Return a line that is read only by who looks for it."""
-    return f'<div style="{_QUIET_STYLE}">{escape_text(line)}</div>' if line else ""
+    return f'<div style="{_QUIET_STYLE}">{lines_to_html(line)}</div>' if line else ""
 
 
 def error_to_html(text: str) -> str:
@@ -50,12 +50,17 @@ def error_to_html(text: str) -> str:
     return f'<pre style="{_ERROR_STYLE}">{escape_text(text)}</pre>'
 
 
+def output_to_html(text: str) -> str:
+    """Return what code or a tool gave back, whose columns stand below each other."""
+    return f'<pre style="{_WRAPPED_STYLE};margin:0;background:transparent">{escape_text(text)}</pre>'
+
+
 def _reasoning_to_html(segment: ReasoningSegment, *, is_growing: bool) -> str:
     is_open = " open" if segment.ended_seconds is None else ""
     text = newest(segment.text) if is_growing else segment.text
     return (
         f'<details{is_open} style="{_ASIDE_STYLE};opacity:.75"><summary>{escape(reasoning_title(segment))}'
-        f'</summary><div style="{_WRAPPED_STYLE};margin-top:4px">{escape_text(text)}</div></details>'
+        f'</summary><div style="{_WRAPPED_STYLE};margin-top:4px">{lines_to_html(text)}</div></details>'
     )
 
 
@@ -88,6 +93,6 @@ def _named_block(name: str, code: str) -> str:
 
 def _result_to_html(result: ToolResult) -> str:
     if result.is_error:
-        return f'<div style="{_WRAPPED_STYLE}"><b>error</b> {escape_text(shown_result(result.text))}</div>'
+        return f'<div style="{_WRAPPED_STYLE}"><b>error</b> {lines_to_html(shown_result(result.text))}</div>'
     table = json_to_table(result.text)
-    return table or f'<div style="{_WRAPPED_STYLE}">→ {escape_text(shown_result(result.text))}</div>'
+    return table or f'<div style="{_WRAPPED_STYLE}">→ {lines_to_html(shown_result(result.text))}</div>'

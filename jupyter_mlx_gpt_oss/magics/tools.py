@@ -6,6 +6,7 @@ Knows pydantic, so it is imported when a cell has a tool. Knows nothing of IPyth
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 import pydantic
@@ -14,13 +15,16 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.asking import is_allowed_by_user
 from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
 from jupyter_mlx_gpt_oss.magics.docstring import parameter_texts, summary_of
-from jupyter_mlx_gpt_oss.magics.segments import ToolResult
-from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+from jupyter_mlx_gpt_oss.magics.render_text import call_to_text
+from jupyter_mlx_gpt_oss.magics.segments import ToolCallSegment, ToolResult
+from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked, is_to_be_confirmed
 from jupyter_mlx_gpt_oss.magics.variables import bounded, describe
 
 MAX_RESULT_CHARS = 20_000
+MAX_ASKED_CHARS = 200
 
 
 class UntitledJsonSchema(GenerateJsonSchema):
@@ -37,7 +41,7 @@ class Tool:
 
     `arguments` is a pydantic model with one field per parameter; a field's alias is the parameter's name, so
     that a parameter may have any name. `show` shows what the function returned, if it is more than text, and says
-    whether it has.
+    whether it has. `may_call` is asked with the arguments before each call.
     """
 
     name: str
@@ -45,6 +49,7 @@ class Tool:
     function: Callable[..., Any]
     arguments: type[pydantic.BaseModel]
     show: Callable[[object], bool] = lambda _: False
+    may_call: Callable[[str], bool] = lambda _: True
 
     @property
     def schema(self) -> dict[str, Any]:
@@ -58,12 +63,17 @@ class Tool:
         """Call the function with the model's arguments; whatever goes wrong is a result that says so.
 
         A coroutine runs in a loop of its own. Ctrl-C passes through.
+
+        Raises:
+            MagicUsageError: the user is to be asked, and cannot be.
         """
         try:
             values = self.arguments.model_validate_json(arguments or "{}")
         except pydantic.ValidationError as error:
             text = f"Invalid arguments: {validation_faults(error)}"
             return ToolResult(bounded(text, MAX_RESULT_CHARS), is_error=True)
+        if not self.may_call(arguments):
+            return ToolResult("Not called: the user said no.", is_error=True)
         try:
             value = self._run(values)
             return ToolResult(_result_to_text(value), is_shown=self.show(value))
@@ -107,8 +117,25 @@ def validation_faults(error: pydantic.ValidationError) -> str:
     return "; ".join(faults)
 
 
+def is_call_allowed(name: str, arguments: str) -> bool:
+    """Ask the user whether the call above may be made; no answer is no.
+
+    Raises:
+        MagicUsageError: the front end takes no input.
+    """
+    call = call_to_text(ToolCallSegment(0, 0, "", name, arguments))
+    question = f"Call {call if len(call) <= MAX_ASKED_CHARS else name}?"
+    return is_allowed_by_user(
+        question, who=name, advice="Without confirm=True, @tool calls it without asking."
+    )
+
+
 def collect_tools(
-    namespace: Mapping[str, Any], names: Iterable[str], show: Callable[[object], bool] = lambda _: False
+    namespace: Mapping[str, Any],
+    names: Iterable[str],
+    *,
+    show: Callable[[object], bool] = lambda _: False,
+    may_call: Callable[[str, str], bool] = is_call_allowed,
 ) -> dict[str, Tool]:
     """Return the tools of a cell by name: every function under `@tool`, and those in `names`.
 
@@ -116,6 +143,7 @@ def collect_tools(
         namespace: the variables of the notebook.
         names: functions that the cell names.
         show: shows what a function returned, if it is more than text, and says whether it has.
+        may_call: says whether a function that is to be confirmed, named with its arguments, may be called.
 
     Raises:
         MagicUsageError: a name is not a function of the notebook, or cannot be a tool.
@@ -126,8 +154,12 @@ def collect_tools(
         if not callable(function):
             raise MagicUsageError(f"-t {name}: the notebook has no function of that name.")
         functions[name] = function
-    return {
+    tools = {
         name: replace(function_to_tool(name, function), show=show) for name, function in functions.items()
+    }
+    return {
+        name: replace(tool, may_call=partial(may_call, name)) if is_to_be_confirmed(tool.function) else tool
+        for name, tool in tools.items()
     }
 
 

@@ -42,6 +42,12 @@ from tests.support.notebook_scenes import (
 pytestmark = needs_browser
 
 MODEL = "--GptOss.model=gpt-oss-20b"
+AA = 4.5  # WCAG 2.2, contrast of text
+NUM_LINES = """cells => cells.map(cell => {
+    const text = document.createRange();
+    text.selectNodeContents(cell);
+    return text.getClientRects().length;
+})"""
 THEMES = "lab/api/settings/@jupyterlab/apputils-extension:themes"
 
 
@@ -87,6 +93,7 @@ def test_an_answer_grows_while_it_comes_and_its_reasoning_closes_itself(notebook
 
     assert "lands after" not in early
     assert "lands after" in later
+    assert "|" not in later  # the table is a table from its first row on
     assert len(later) < len(whole)
     assert output.locator("summary").inner_text().startswith(f"Reasoning: {len(BALL_THOUGHT.split())} words")
     assert output.locator("mjx-container").count() >= 2
@@ -146,9 +153,11 @@ def test_everything_is_readable_in_a_light_and_in_a_dark_theme(notebook: Noteboo
         notebook.open()
         for index in (3, 4, 5, 7):
             contrast, text = least_contrast(notebook.output(index))
-            assert contrast >= 3.0, f"{theme}: {text!r}"
+            assert contrast >= AA, f"{theme}: {text!r}"
+            assert "Traceback" not in notebook.output(index).inner_text()
             take_picture(notebook.cell(index), f"lab-{theme.lower()}-{index}")
         notebook.picture(f"lab-{theme.lower()}", 3)
+    assert notebook.output(7).locator("th").evaluate_all(NUM_LINES) == [1, 1, 1, 1]
     ask_server(notebook.server, "PUT", THEMES, {"raw": "{}"})
 
 

@@ -16,7 +16,19 @@ from tests.support.notebook_page import (
     needs_browser,
     open_browser,
 )
-from tests.support.notebook_scenes import BOOK, FRAME, PLOT, SLOW_BALL, THINKING, TOOLS, WEATHER, WRITING
+from tests.support.notebook_scenes import (
+    BOOK,
+    ENDLESS,
+    FIRST,
+    FRAME,
+    PLOT,
+    SECOND,
+    SLOW_BALL,
+    THINKING,
+    TOOLS,
+    WEATHER,
+    WRITING,
+)
 
 pytestmark = needs_browser
 
@@ -37,6 +49,31 @@ def page() -> Iterator[Page]:
         page = browser.new_page(viewport={"width": 1000, "height": 900}, device_scale_factor=1.5)
         page.set_default_timeout(TIMEOUT_MILLISECONDS)
         yield page
+
+
+def test_run_all_twice_an_interrupt_and_an_error(page: Page, server: JupyterProcess) -> None:
+    notebook = NotebookPage(page, server, is_notebook_7=True)
+    chat = [LOAD, f"%%oss\n{FIRST}", f"%%oss\n{SECOND}", "%oss history"]
+    notebook.create([*chat, f"%%oss -c other\n{ENDLESS}", "%%oss -t nobody\nHi", "never = 1"], "Twice7.ipynb")
+    histories = []
+    for history_number, last_number in (("[4]:", "[5]:"), ("[9]:", "[10]:")):
+        notebook.menu("Run", "Run All Cells")
+        expect(notebook.prompt(3)).to_have_text(history_number)
+        endless = notebook.output(4)
+        expect(endless).to_contain_text("One, two, three,")
+        page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
+        expect(notebook.prompt(4)).to_have_text(last_number)
+        expect(endless).to_contain_text("the generation is stopped")
+        histories.append(notebook.output(3).inner_text())
+    assert notebook.prompt(6).inner_text().strip() == "[ ]:"
+    notebook.shot("notebook7-interrupt")
+    assert histories[0] == histories[1]
+    assert histories[0].count("My name is Ada.") == 1
+
+    notebook.run(5)
+    error = notebook.output(5)
+    expect(error).to_contain_text("the notebook has no function of that name")
+    assert len(error.inner_text().strip().splitlines()) == 1
 
 
 def test_a_cell_streams_calls_tools_and_runs_code(page: Page, server: JupyterProcess) -> None:
@@ -71,4 +108,4 @@ def test_a_cell_streams_calls_tools_and_runs_code(page: Page, server: JupyterPro
     notebook.shot("notebook7-python")
     for index in (3, 4, 5):
         contrast, text = least_contrast(notebook.output(index))
-        assert contrast >= 3.0, text
+        assert contrast >= 4.5, text

@@ -43,7 +43,7 @@ for number in range({first}, {end}):
 # What of ours stands in a page: formulas, which MathJax makes of TeX, are looked at by their attributes.
 FORBIDDEN = """areas => areas.flatMap(area => [...area.querySelectorAll("*")].flatMap(element => {
     const found = [];
-    const tags = "SCRIPT IFRAME OBJECT EMBED LINK META BASE STYLE SVG IMG VIDEO AUDIO FORM BUTTON TEMPLATE MATH";
+    const tags = "SCRIPT IFRAME OBJECT EMBED LINK META BASE STYLE SVG IMG VIDEO AUDIO FORM INPUT BUTTON TEMPLATE MATH";
     const isMathJax = element.closest("mjx-container") !== null;
     if (!isMathJax && tags.split(" ").includes(element.tagName.toUpperCase())) found.push(element.tagName);
     for (const {name, value} of element.attributes) {

@@ -19,6 +19,16 @@ from tests.support.notebook_page import ARTIFACTS, PICTURES, TIMEOUT_MILLISECOND
 DESK: ViewportSize = {"width": 1200, "height": 800}
 PHONE: ViewportSize = {"width": 390, "height": 844}
 
+NUM_REQUESTS = 12  # as many as fill the left column
+# The words of a text that stand on more than one line.
+BROKEN_WORDS = """cells => cells.flatMap(cell => cell.textContent.split(/[ /]/).filter(word => {
+    const range = document.createRange();
+    const start = cell.textContent.indexOf(word);
+    range.setStart(cell.firstChild, start);
+    range.setEnd(cell.firstChild, start + word.length);
+    return range.getClientRects().length > 1;
+}))"""
+
 pytestmark = needs_browser
 
 
@@ -77,6 +87,7 @@ def copied(page: Page) -> str:
 
 def shot(page: Page, name: str) -> None:
     ARTIFACTS.mkdir(exist_ok=True)
+    page.evaluate("scrollTo(0, 0)")
     page.screenshot(path=str(ARTIFACTS / f"{name}.png"), full_page=True)
     if os.environ.get("UPDATE_PICTURES"):
         shutil.copyfile(ARTIFACTS / f"{name}.png", PICTURES / f"{name}.png")
@@ -128,7 +139,8 @@ def test_a_stranger_logs_in_and_comes_to_the_page(browser: Browser, server: Jupy
 
 
 def test_the_page_reads_well_in_both_themes_and_on_a_phone(page: Page, server: JupyterProcess) -> None:
-    ask(server, "Tell me a story.")
+    for _ in range(NUM_REQUESTS):
+        ask(server, "Tell me a story.")
     expect(page.locator(".state")).to_have_text("ready")
     with page.expect_response(lambda response: "part=live" in response.url):
         pass
@@ -144,4 +156,7 @@ def test_the_page_reads_well_in_both_themes_and_on_a_phone(page: Page, server: J
         backgrounds.add(page.evaluate("getComputedStyle(document.body).backgroundColor"))
         width = page.evaluate("document.documentElement.scrollWidth")
         assert width <= size["width"], name
+        assert page.locator("td code").evaluate_all(BROKEN_WORDS) == []
+        if size is DESK:
+            assert page.locator("details[open] pre").evaluate("pre => pre.scrollWidth - pre.clientWidth") == 0
     assert len(backgrounds) == 2

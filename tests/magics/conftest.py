@@ -79,6 +79,27 @@ class Notebook(InteractiveShell):
         return publisher
 
 
+class Asked:
+    """A user who answers every question."""
+
+    def __init__(self, notebook: Notebook, reply: str | type[Exception]) -> None:
+        self.notebook = notebook
+        self.reply = reply
+        self.seen: list[tuple[str, str]] = []
+
+    def __call__(self, question: str) -> str:
+        self.seen.append((question, self.notebook.outputs.text))
+        if isinstance(self.reply, str):
+            return self.reply
+        raise self.reply
+
+
+def ask(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, reply: Any) -> Asked:
+    asked = Asked(notebook, reply)
+    monkeypatch.setattr("builtins.input", asked)
+    return asked
+
+
 @pytest.fixture
 def server() -> Iterator[CannedServer]:
     with canned_server() as canned:

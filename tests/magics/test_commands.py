@@ -1,3 +1,5 @@
+import json
+
 import pytest
 
 from jupyter_mlx_gpt_oss import tool
@@ -208,7 +210,7 @@ def test_chats_history_and_reset(notebook: Notebook, server: CannedServer) -> No
     notebook.run("%oss history trip")
     assert notebook.outputs.text.splitlines() == [
         "user       Weather in Kyoto?",
-        'assistant  get_weather {"city": "Kyoto"}',
+        'assistant  [tool] get_weather(city="Kyoto")',
         "tool       sunny in Kyoto",
         "assistant  Sunny.",
     ]
@@ -217,6 +219,37 @@ def test_chats_history_and_reset(notebook: Notebook, server: CannedServer) -> No
     notebook.outputs.clear()
     notebook.run("%oss chats")
     assert notebook.outputs.text == "no chats"
+
+
+def test_history_shows_code_as_code_and_lines_as_lines(notebook: Notebook, server: CannedServer) -> None:
+    code = "for n in range(2):\n    print(n)"
+    server.play(
+        [tool_delta("python", json.dumps({"code": code})), ending("tool_calls")],
+        answer("Two:\n\n1. zero\n2. one"),
+    )
+    notebook.run("%%oss --python auto\nCount\nto two.")
+
+    notebook.outputs.clear()
+    notebook.run("%oss history")
+
+    assert notebook.outputs.text.splitlines() == [
+        "user       Count",
+        "           to two.",
+        "assistant  [python]",
+        "           for n in range(2):",
+        "               print(n)",
+        "tool       0",
+        "           1",
+        "assistant  Two:",
+        "",
+        "           1. zero",
+        "           2. one",
+    ]
+    html = notebook.outputs.html
+    assert "\\n" not in html
+    assert ">for</span>" in html
+    assert "Count<br>to two." in html
+    assert "0\n1</pre>" in html
 
 
 def test_history_and_reset_before_the_first_cell(notebook: Notebook) -> None:

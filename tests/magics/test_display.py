@@ -185,6 +185,24 @@ def test_the_pages_of_an_answer_are_all_of_it(page: Page) -> None:
     assert len(page.texts) > 5
 
 
+def test_what_is_half_written_is_not_shown_before_it_is_whole(page: Page) -> None:
+    display = notebook_display(page)
+    transcript = Transcript(0.0)
+    table = "| a | b |\n|---|---|\n| 1 | **2** |\n\n**Done"
+    for number in range(len(table)):
+        page.seconds += 1.0
+        transcript = fold(delta(content=table[number]), onto=transcript)
+        display.show(transcript)
+    assert page.texts == [f"{table}**"]
+    assert "| a | b |" not in page.messages
+    assert "| a | b |\n|---|---|\n| 1 |" in page.messages
+    assert len(page.messages) < len(table) / 2
+
+    display.finish(fold(ending(), onto=transcript), ["done"])
+
+    assert page.texts == [table, "done"]
+
+
 def test_progress_disappears_in_what_follows(page: Page) -> None:
     display = notebook_display(page)
     display.progress("loading the model…")

@@ -59,3 +59,10 @@ def test_texts_are_escaped() -> None:
     assert cells(json_to_table('{"<b>": "$x$ <script>"}')) == [
         ["&lt;b&gt;", "<span>$</span>x<span>$</span> &lt;script&gt;"]
     ]
+
+
+def test_a_column_is_as_wide_as_its_words_and_only_what_is_longer_than_a_line_breaks() -> None:
+    html = json_to_table(json.dumps({"name": "Kyoto", "key": "x" * 200})) or ""
+
+    breaks = re.findall(r"overflow-wrap:([a-z-]+)", html)
+    assert breaks == ["break-word", "break-word", "break-word", "anywhere"]

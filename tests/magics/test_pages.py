@@ -93,7 +93,7 @@ def test_a_line_without_an_end_is_cut_all_the_same() -> None:
     assert max(map(len, found)) == MAX_PAGE_CHARS
 
 
-@settings(max_examples=100)
+@settings(max_examples=100, deadline=None)
 @given(
     st.lists(
         st.sampled_from(["a", " ", "\n", "\n\n", "```", "```py\n", "~~~", "| a ", "|--|\n", "- b\n", "    "]),

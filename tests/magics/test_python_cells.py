@@ -4,14 +4,14 @@ import json
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from io import StringIO
-from typing import Any
 
 import pytest
 
 from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError
 from jupyter_mlx_gpt_oss.magics.python_tool import MAX_OUTPUT_CHARS
-from tests.magics.conftest import Notebook
+from tests.magics.conftest import Notebook, ask
 from tests.support.canned_server import CannedServer, Script, answer, delta, ending, tool_delta
 
 
@@ -142,6 +142,15 @@ def test_arguments_that_are_no_code_are_an_error_for_the_model(
     assert server.requests[-1]["messages"][-1]["content"].startswith("Invalid arguments")
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A process that a shell has started in the background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_stops_the_code_and_the_cell(
     notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -176,27 +185,6 @@ def test_a_later_cell_without_the_tool_keeps_the_call_in_its_history(
 
     roles = [message["role"] for message in server.requests[-1]["messages"]]
     assert roles == ["user", "assistant", "tool", "assistant", "user"]
-
-
-class Asked:
-    """A user who answers every question."""
-
-    def __init__(self, notebook: Notebook, reply: str | type[Exception]) -> None:
-        self.notebook = notebook
-        self.reply = reply
-        self.seen: list[tuple[str, str]] = []
-
-    def __call__(self, question: str) -> str:
-        self.seen.append((question, self.notebook.outputs.text))
-        if isinstance(self.reply, str):
-            return self.reply
-        raise self.reply
-
-
-def ask(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, reply: Any) -> Asked:
-    asked = Asked(notebook, reply)
-    monkeypatch.setattr("builtins.input", asked)
-    return asked
 
 
 @pytest.mark.parametrize("reply", ["y", "Yes", " YES "])

@@ -1,12 +1,13 @@
 import json
 import re
-from html import unescape
+from html.parser import HTMLParser
 
 import pytest
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.client.client import Progress
 from jupyter_mlx_gpt_oss.magics.json_table import rows_to_table
-from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html, segment_to_html
+from jupyter_mlx_gpt_oss.magics.render_html import error_to_html, quiet_line_to_html, segment_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import (
     GROWING_CHARS,
     closing_line,
@@ -119,7 +120,7 @@ EVERYTHING: list[Segment] = [
     ReasoningSegment(0, "Let me think.", 0.0, 1.0),
     TextSegment(
         0,
-        "# A\n\n**b** *c* `d` [e](https://f.org) ~~g~~\n\n> h\n\n1. i\n\n---\n\n| j |\n|---|\n| k |\n\n```py\nl\n```\n$m$",
+        "# A\n\n**b** *c* `d` [e](https://f.org) ~~g~~\n\n> h\n\n1. i\n\n- [x] task\n\n---\n\n| j |\n|---|\n| k |\n\n```py\nl\n```\n$m$",
     ),
     ToolCallSegment(0, 0, "a", "f", '{"n": "' + "o" * 200 + '"}', ToolResult('[{"p": "q"}]')),
     ToolCallSegment(0, 0, "a", "python", '{"code": "r = 1"}', ToolResult("ValueError: s", is_error=True)),
@@ -135,11 +136,74 @@ def test_what_is_shown_survives_github_and_an_untrusted_notebook() -> None:
     assert " id=" not in html
 
 
-def test_without_styles_nothing_is_lost() -> None:
+class _Lines(HTMLParser):
+    """What a page without any style shows, line by line."""
+
+    BLOCKS = re.compile("blockquote|br|details|div|h[1-6]|hr|li|ol|p|pre|summary|table|tr|ul")
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.text = ""
+        self._num_pre = 0
+        self.feed(html)
+        self.close()
+
+    @override
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self._num_pre += tag == "pre"
+        self.text += "\n" if self.BLOCKS.fullmatch(tag) else " " if tag in {"td", "th"} else ""
+
+    @override
+    def handle_endtag(self, tag: str) -> None:
+        self._num_pre -= tag == "pre"
+        self.text += "\n" if self.BLOCKS.fullmatch(tag) else ""
+
+    @override
+    def handle_data(self, data: str) -> None:
+        self.text += data if self._num_pre else re.sub(r"\s+", " ", data)
+
+
+def lines_without_styles(html: str) -> list[str]:
+    return [line.strip() for line in _Lines(html).text.split("\n") if line.strip()]
+
+
+def test_without_styles_no_word_is_lost() -> None:
     for segment in EVERYTHING:
-        text = unescape(re.sub("<[^>]*>", "", segment_to_html(segment)))
+        text = "\n".join(lines_without_styles(segment_to_html(segment)))
         words = re.findall(r"[a-z]{3,}|[A-Za-z]+Error", segment_to_text(segment))
         assert all(word in text for word in words if word not in {"tool", "result", "error", "https", "org"})
+
+
+LINES = "First $a$,\nthen <b>.\n\nLast:\n  deep"
+
+
+@pytest.mark.parametrize(
+    "html",
+    [
+        segment_to_html(ReasoningSegment(0, LINES, 0.0, 1.0)),
+        segment_to_html(ToolCallSegment(0, 0, "a", "f", "{}", ToolResult(LINES))),
+        segment_to_html(ToolCallSegment(0, 0, "a", "f", "{}", ToolResult(LINES, is_error=True))),
+        segment_to_html(ToolCallSegment(0, 0, "a", "f", "{}", ToolResult(json.dumps({"x": LINES})))),
+        rows_to_table([("Connect", LINES)]),
+        error_to_html(LINES),
+        quiet_line_to_html(LINES),
+    ],
+    ids=["reasoning", "result", "error", "table", "rows", "traceback", "quiet"],
+)
+def test_without_styles_lines_are_lines(html: str) -> None:
+    assert [re.sub("^(→|error|x|Connect) ", "", line) for line in lines_without_styles(html)[-4:]] == [
+        "First $a$,",
+        "then <b>.",
+        "Last:",
+        "deep",
+    ]
+
+
+def test_without_styles_code_keeps_its_lines() -> None:
+    code = "for n in range(3):\n    print(n)"
+    call = ToolCallSegment(0, 0, "a", "python", json.dumps({"code": code}), ToolResult("0"))
+
+    assert lines_without_styles(segment_to_html(call))[1:3] == ["for n in range(3):", "print(n)"]
 
 
 @pytest.mark.parametrize(

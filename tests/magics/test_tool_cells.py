@@ -2,13 +2,16 @@
 
 import asyncio
 import sys
+from io import StringIO
 
 import pytest
 
 from jupyter_mlx_gpt_oss import tool
-from tests.magics.conftest import Notebook
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from tests.magics.conftest import Notebook, ask
 from tests.support.canned_server import (
     CannedServer,
+    Script,
     answer,
     calls_weather,
     delta,
@@ -129,3 +132,77 @@ def test_a_call_that_is_cut_off_is_not_made(notebook: Notebook, server: CannedSe
 
     assert "Not called" in notebook.user_ns["_"].messages[-1]["content"]
     assert "cut off at its length limit" in notebook.outputs.text
+
+
+@tool(confirm=True)
+def delete(path: str) -> str:
+    """Delete a file."""
+    return f"{path} is gone"
+
+
+def deletes(arguments: str = '{"path": "a.txt"}') -> Script:
+    return [tool_delta("delete", arguments), ending("tool_calls")]
+
+
+@pytest.mark.parametrize("line", ["%%oss", "%%oss -t delete"])
+def test_a_tool_that_is_to_be_confirmed_is_called_after_a_yes(
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch, line: str
+) -> None:
+    notebook.user_ns["delete"] = delete
+    asked = ask(notebook, monkeypatch, "y")
+    server.play(deletes(), answer("Done."))
+
+    assert notebook.run(f"{line}\nDelete it.") is None
+
+    assert asked.seen == [('Call delete(path="a.txt")? [y/N] ', '[tool] delete(path="a.txt")')]
+    assert server.requests[0]["tools"][0]["function"]["description"] == "Delete a file."
+    assert server.requests[1]["messages"][-1]["content"] == "a.txt is gone"
+
+
+def test_without_a_yes_the_tool_is_not_called_and_the_model_is_told(
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.user_ns |= {"delete": delete, "get_weather": get_weather}
+    ask(notebook, monkeypatch, "")
+    weather = tool_delta("get_weather", '{"city": "Kyoto"}', index=1, call_id="call_2")
+    server.play([deletes()[0], weather, ending("tool_calls")], deletes('{"path": 1}'), answer("As you like."))
+
+    assert notebook.run("%%oss\nDelete it.") is None
+
+    refused, called = server.requests[1]["messages"][-2:]
+    assert refused["content"] == "Not called: the user said no."
+    assert called["content"] == "sunny in Kyoto"
+    assert "<b>error</b> Not called" in notebook.outputs.html
+    assert "Invalid arguments" in server.requests[2]["messages"][-1]["content"]
+
+
+def test_long_arguments_are_read_above_the_question(
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.user_ns["delete"] = delete
+    asked = ask(notebook, monkeypatch, "n")
+    server.play(deletes(f'{{"path": "{"x" * 500}"}}'), answer("As you like."))
+
+    notebook.run("%%oss\nDelete it.")
+
+    ((question, page),) = asked.seen
+    assert question == "Call delete? [y/N] "
+    assert "x" * 500 in page
+
+
+def test_a_tool_that_nobody_can_confirm_fails_in_one_line(
+    notebook: Notebook,
+    server: CannedServer,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    notebook.user_ns["delete"] = delete
+    monkeypatch.setattr("sys.stdin", StringIO(""))
+    server.play(deletes())
+
+    assert isinstance(notebook.run("%%oss\nDelete it."), MagicUsageError)
+
+    last_line = capsys.readouterr().out.strip().rpartition("\n")[2]
+    assert last_line.endswith(
+        "MagicUsageError: delete: nobody can be asked here. Without confirm=True, @tool calls it without asking."
+    )

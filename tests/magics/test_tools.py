@@ -243,6 +243,24 @@ def test_marked_functions_and_named_ones_are_offered() -> None:
     assert marked() == "m"
 
 
+def test_the_mark_may_stand_with_and_without_brackets() -> None:
+    @tool()
+    def plain() -> str:
+        return "p"
+
+    @tool(confirm=True)
+    def confirmed() -> str:
+        return "c"
+
+    found = collect_tools(
+        {"plain": plain, "confirmed": confirmed}, [], may_call=lambda _name, _arguments: False
+    )
+
+    assert plain() + confirmed() == "pc"
+    assert found["plain"].call("") == ToolResult("p")
+    assert found["confirmed"].call("") == ToolResult("Not called: the user said no.", is_error=True)
+
+
 def test_the_mark_is_for_functions() -> None:
     with pytest.raises(MagicUsageError, match="-t NAME"):
         tool(functools.partial(google, days=2))

@@ -2,11 +2,16 @@
 
 from playwright.sync_api import Locator
 
-# WCAG 2.2, contrast ratio. Formulas are left out: their glyphs are drawn in the text's colour.
+# WCAG 2.2, contrast ratio. Formulas are left out: their glyphs are drawn in the text's colour. So are Jupyter's prompts,
+# which are not ours. The canvas reads whatever form of a colour the browser computes.
 _LEAST_CONTRAST = """area => {
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
     const parse = colour => {
-        const parts = colour.match(/[\\d.]+/g).map(Number);
-        return parts.length < 4 ? [...parts, 1] : parts;
+        canvas.clearRect(0, 0, 1, 1);
+        canvas.fillStyle = colour;
+        canvas.fillRect(0, 0, 1, 1);
+        const [r, g, b, alpha] = canvas.getImageData(0, 0, 1, 1).data;
+        return [r, g, b, alpha / 255];
     };
     const over = (top, alpha, below) => below.map((value, i) => top[i] * alpha + value * (1 - alpha));
     const luminance = rgb => {
@@ -18,7 +23,7 @@ _LEAST_CONTRAST = """area => {
     while (walker.nextNode()) {
         const element = walker.currentNode.parentElement;
         const isShown = element.checkVisibility() && walker.currentNode.data.trim();
-        if (!isShown || element.closest("mjx-container, script, style")) continue;
+        if (!isShown || element.closest("mjx-container, script, style, .jp-OutputPrompt")) continue;
         const ancestors = [];
         for (let at = element; at; at = at.parentElement) ancestors.unshift(getComputedStyle(at));
         let background = [255, 255, 255];

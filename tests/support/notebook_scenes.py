@@ -63,6 +63,10 @@ plt.show()
 rides.nlargest(3, "bikes")"""
 PLOT_ANSWER = "At **17 h**, when 71 bikes are out; a second peak stands at 8 h."
 
+PRIMES = "How many primes are below 100?"
+PRIMES_CODE = """count = sum(all(n % d for d in range(2, n)) for n in range(2, 100))
+count"""
+
 ENDLESS = "Count until I stop you."
 FIRST = "My name is Ada."
 SECOND = "What is my name?"
@@ -89,6 +93,7 @@ BOOK = AnswerBook(
             [thought("Let me plot the bikes by hour and look at the largest."), python(PLOT_CODE)],
             [final(PLOT_ANSWER)],
         ],
+        PRIMES: [[python(PRIMES_CODE)], [final("There are **25**.")]],
         ENDLESS: [[thought("They will stop me."), "<|channel|>final<|message|>One, two, three, ", NEVER]],
         FIRST: [[final("Hello Ada.")]],
         SECOND: [[final("You are Ada.")]],
