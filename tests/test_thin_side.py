@@ -4,15 +4,22 @@ import asyncio
 import json
 import os
 import re
+import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 import httpx
+import pytest
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from tests.support.checking_proxy import checking_proxy
 from tests.support.scripted_engine import ScriptedEngine
 from tests.support.strict_completions_server import MODEL, strict_server
 
+ROOT = Path(__file__).parents[1]
+ONLY_WITH_A_MODEL = {"mlx", "mlx-lm", "llguidance"}
 WITHOUT_MLX = """
 import sys
 class NoMlx:
@@ -81,3 +88,39 @@ async def _chat(url: str, behind: ScriptedEngine) -> None:
         assert held.status_code == 200, held.text
         health = await client.get(f"{url.removesuffix('/v1')}/health")
         assert json.loads(health.text)["state"] == "ready"
+
+
+def test_the_documented_list_for_machines_without_mlx_has_all_else() -> None:
+    page = (ROOT / "docs" / "scaling.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r'^python -c "(.*?)" > thin.txt$', page, re.DOTALL | re.MULTILINE)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert _names(done.stdout.splitlines()) == _names(project["dependencies"]) - ONLY_WITH_A_MODEL
+
+
+def _names(requirements: list[str]) -> set[str]:
+    return {re.split(r"[^\w-]", each, maxsplit=1)[0].replace("_", "-") for each in requirements}
+
+
+async def test_what_vllm_would_refuse_ends_a_test_that_runs_through_the_checking_proxy() -> None:
+    sent: dict[str, Any] = {"model": MODEL, "prompt": [1, 2], "max_tokens": 4, "stream": True}
+    behind = ScriptedEngine(EngineConfig())
+    async with strict_server(behind) as far, httpx.AsyncClient() as client:
+        with (  # noqa: PT012  the proxy tells at its end
+            pytest.raises(AssertionError, match="refused: best_of is no documented field"),
+            checking_proxy(far.url) as url,
+        ):
+            card = (await client.get(f"{url}/models")).json()["data"][0]
+            assert (card["id"], card["owned_by"]) == (MODEL, "vllm")
+            assert (await client.post(f"{url}/completions", json=_whole(sent))).status_code == 200
+            refused = await client.post(f"{url}/completions", json={**sent, "best_of": 2})
+            assert refused.status_code == 400
+    assert far.refusals == []
+    assert len(far.bodies) == 1
+
+
+def _whole(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with every field that the stand-in reads."""
+    numbers = dict.fromkeys(("temperature", "top_p", "repetition_penalty"), 1.0)
+    zeros = dict.fromkeys(("min_p", "presence_penalty", "frequency_penalty"), 0.0)
+    return {**body, **numbers, **zeros, "stop_token_ids": [], "request_id": "one"}

@@ -1,6 +1,8 @@
 """Codex CLI, from npm: a command that the model asks for is run, over the Responses API."""
 
+import json
 import os
+import pwd
 import subprocess
 import sys
 import tempfile
@@ -43,8 +45,14 @@ def main(home: Path) -> None:
     )
     sys.stdout.write(done.stdout + done.stderr)
     assert done.returncode == 0
-    assert "The tool says" in done.stdout
-    assert "root" in done.stdout
+    events = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    items = [event["item"] for event in events if event["type"] == "item.completed"]
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    commands = [item for item in items if item["type"] == "command_execution"]
+    assert [commands[-1]["exit_code"], commands[-1]["aggregated_output"].strip()] == [0, user], commands
+    answer = [item["text"] for item in items if item["type"] == "agent_message"][-1]
+    assert answer.startswith("The tool says:"), answer
+    assert user in answer.split(), answer
 
 
 with tempfile.TemporaryDirectory() as folder:

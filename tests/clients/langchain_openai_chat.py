@@ -1,6 +1,7 @@
 """LangChain's ChatOpenAI: a tool's call and its result over both APIs, a stream, and output that keeps to a schema."""
 
 import os
+from typing import Any
 
 from langchain_core.messages import HumanMessage, ToolMessage
 from langchain_openai import ChatOpenAI
@@ -32,7 +33,7 @@ def check(model: ChatOpenAI) -> None:
     pieces = [chunk.text for chunk in able.stream(conversation)]
     assert len([piece for piece in pieces if piece]) > 1
     assert "".join(pieces) == ANSWER
-    whole = None
+    whole: Any = None
     for chunk in able.stream([QUESTION]):
         whole = chunk if whole is None else whole + chunk
     assert whole is not None

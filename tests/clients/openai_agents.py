@@ -7,6 +7,7 @@ from agents import (
     OpenAIChatCompletionsModel,
     OpenAIResponsesModel,
     Runner,
+    Tool,
     function_tool,
     set_tracing_disabled,
 )
@@ -38,7 +39,7 @@ async def main() -> None:
     set_tracing_disabled(disabled=True)
     client = AsyncOpenAI()
     for model in (OpenAIResponsesModel("demo", client), OpenAIChatCompletionsModel("demo", client)):
-        tools = [function_tool(get_weather)]
+        tools: list[Tool] = [function_tool(get_weather)]
         await check(Agent(name="Weather", instructions="Be brief.", model=model, tools=tools))
 
 

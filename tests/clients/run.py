@@ -3,6 +3,7 @@
 A client is a program of this folder that ends with 0. The engine is `tests/support/able_engine.py`.
 """
 
+import argparse
 import os
 import subprocess
 import sys
@@ -56,13 +57,18 @@ def run_client(name: str, server: JupyterProcess) -> bool:
     return done.returncode == 0
 
 
-def main(names: list[str]) -> int:
+def main() -> int:
     """Run the clients that are named, or all."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("clients", nargs="*", metavar="CLIENT", help=", ".join(CLIENTS))
+    names = parser.parse_args().clients or list(CLIENTS)
+    if unknown := set(names) - set(CLIENTS):
+        parser.error(f"no client is named {' or '.join(sorted(unknown))}; there are {', '.join(CLIENTS)}")
     OUT.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as home, server_for_others(Path(home)) as server:
-        passed = [run_client(name, server) for name in names or CLIENTS]
+        passed = [run_client(name, server) for name in names]
     return 0 if all(passed) else 1
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(main())

@@ -1,5 +1,6 @@
 """The openai package's own tests of the routes we serve, from its source distribution."""
 
+import csv
 import os
 import re
 import subprocess
@@ -13,6 +14,7 @@ from tests.support.jupyter_process import JupyterProcess
 from tests.support.venvs import OUT, say, venv_with
 
 VERSION = "3.54.0"
+TABLE = Path(__file__).with_suffix(".tsv")
 TESTS = (
     "chat",
     "test_completions.py",
@@ -35,9 +37,12 @@ REASONS = (
     ("no such route", re.compile(r"404 - There is no route \S*/v1/(\S+)\.$|(405) - Method Not Allowed")),
 )
 
+Counts = Counter[tuple[str, str, str]]
+"""Of cases, by file, test and reason."""
+
 
 def run_openai_sdk(server: JupyterProcess) -> bool:
-    """Run the tests, and say of each that fails why; False if one fails for another reason."""
+    """Run the tests, and say of each that fails why; False if the table of openai_sdk.tsv says otherwise."""
     sources = _sources()
     python = venv_with("openai", f"openai[aiohttp]=={VERSION}", *NEEDS)
     report = OUT / "openai.xml"
@@ -52,7 +57,9 @@ def run_openai_sdk(server: JupyterProcess) -> bool:
             stderr=log,
             check=False,
         )
-    return _tell(report)
+    found = _counts(report)
+    _tell(found)
+    return found == _table()
 
 
 def _sources() -> Path:
@@ -67,17 +74,34 @@ def _sources() -> Path:
     return folder
 
 
-def _tell(report: Path) -> bool:
-    counts: Counter[tuple[str, str, str]] = Counter()
+def _counts(report: Path) -> Counts:
+    """Return how many cases of each test failed for which reason, and how many of each file passed."""
+    counts: Counts = Counter()
     for case in ET.parse(report).iter("testcase"):
         failure = case.find("failure") if case.find("failure") is not None else case.find("error")
-        room = str(case.get("classname")).split("api_resources.")[-1].rpartition(".")[0]
+        file = str(case.get("classname")).split("api_resources.")[-1].rpartition(".")[0]
         reason = "passed" if failure is None else _reason(str(failure.get("message")))
         name = "" if failure is None else re.sub(r"\[.*", "", str(case.get("name")))
-        counts[room, reason, name] += 1
-    for (room, reason, name), count in sorted(counts.items()):
-        say(f"{count:4}  {room}  {reason}  {name}")
-    return bool(counts) and not any(reason.startswith("?") for _, reason, _ in counts)
+        counts[file, name, reason] += 1
+    return counts
+
+
+def _table() -> Counts:
+    with TABLE.open(encoding="utf-8", newline="") as file:
+        rows = csv.DictReader(file, delimiter="\t")
+        return Counter({(row["file"], row["test"], row["reason"]): int(row["cases"]) for row in rows})
+
+
+def _tell(found: Counts) -> None:
+    """Say the counts, and what the table says otherwise."""
+    expected = _table()
+    for reason in dict.fromkeys(("passed", *(reason for reason, _ in REASONS), "?")):
+        count = sum(count for (*_, told), count in found.items() if told.startswith(reason))
+        say(f"{count:4}  {reason}")
+    for (file, name, reason), count in sorted((expected - found).items()):
+        say(f"{count:4} of the table are gone: {file} {name}: {reason}")
+    for (file, name, reason), count in sorted((found - expected).items()):
+        say(f"{count:4} are not in the table: {file} {name}: {reason}")
 
 
 def _reason(message: str) -> str:

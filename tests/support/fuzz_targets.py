@@ -35,8 +35,10 @@ from jupyter_mlx_gpt_oss.protocol.chat_completions import ChatCompletionRequest
 from jupyter_mlx_gpt_oss.protocol.completions import CompletionRequest
 from jupyter_mlx_gpt_oss.protocol.models import LoadRequest
 from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
+from jupyter_mlx_gpt_oss.protocol.tokenize import DetokenizeRequest, TokenizeRequest
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS, SPECIAL_TOKENS
 from jupyter_mlx_gpt_oss.worker.checkpoint import read_checkpoint
+from tests.support.fuzz_values import MESSAGES, TOOL, mutants
 
 _TOOLS = ("get_weather", "python")
 
@@ -72,76 +74,6 @@ def _check_parser(case: tuple[list[int], bool]) -> None:
     json.dumps(answer, ensure_ascii=False).encode()  # no half of a character
 
 
-_json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers()
-    | st.floats(allow_nan=False, allow_infinity=False)
-    | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4),
-    max_leaves=12,
-)
-_MESSAGES: list[dict[str, Any]] = [
-    {"role": "system", "content": "Be brief."},
-    {"role": "user", "content": [{"type": "text", "text": "Hi <|end|>"}]},
-    {
-        "role": "assistant",
-        "reasoning": "Hm.",
-        "tool_calls": [
-            {
-                "id": "c",
-                "type": "function",
-                "function": {"name": "get_weather", "arguments": '{"city": "Bern"}'},
-            }
-        ],
-    },
-    {"role": "tool", "tool_call_id": "c", "content": "Sun."},
-    {"role": "assistant", "content": "Sun.", "refusal": None},
-]
-_TOOL: dict[str, Any] = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get it.",
-        "strict": True,
-        "parameters": {"type": "object", "properties": {"city": {"type": "string", "enum": ["Bern"]}}},
-    },
-}
-
-
-def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
-    children: list[tuple[Any, Any]] = []
-    if isinstance(value, dict):
-        children = list(value.items())
-    elif isinstance(value, list):
-        children = list(enumerate(value))
-    return [path, *(place for key, child in children for place in _places(child, (*path, key)))]
-
-
-def _replaced(value: Any, path: tuple[Any, ...], new: Any) -> Any:
-    if not path:
-        return new
-    key, *rest = path
-    if isinstance(value, dict):
-        return {**value, key: _replaced(value[key], tuple(rest), new)}
-    return [*value[:key], _replaced(value[key], tuple(rest), new), *value[key + 1 :]]
-
-
-def _mutants(seed: Any) -> st.SearchStrategy[Any]:
-    """Values like the seed, with other values in up to two places."""
-    place = st.sampled_from(_places(seed))
-    changes = st.lists(st.tuples(place, _json_values), max_size=2)
-
-    def changed(changes: list[tuple[tuple[Any, ...], Any]]) -> Any:
-        value = seed
-        for path, new in sorted(changes, key=lambda change: len(change[0]), reverse=True):
-            if path in _places(value):
-                value = _replaced(value, path, new)
-        return value
-
-    return changes.map(changed)
-
-
 def _check_renderer(case: dict[str, Any]) -> None:
     try:
         token_ids = render_chat(case.get("messages"), case.get("tools"), reasoning_effort="low")  # type: ignore[arg-type]
@@ -157,8 +89,8 @@ _REQUESTS: dict[str, tuple[type[Any], dict[str, Any]]] = {
         ChatCompletionRequest,
         {
             "model": "m",
-            "messages": _MESSAGES,
-            "tools": [_TOOL],
+            "messages": MESSAGES,
+            "tools": [TOOL],
             "tool_choice": "auto",
             "stop": ["x"],
             "logit_bias": {"5": 1.5},
@@ -189,11 +121,26 @@ _REQUESTS: dict[str, tuple[type[Any], dict[str, Any]]] = {
         {"prompt": ["Hi", "Ho"], "max_tokens": 5, "logprobs": 1, "echo": True},
     ),
     "load request": (LoadRequest, {"model": "demo"}),
+    "tokenize request": (
+        TokenizeRequest,
+        {
+            "messages": MESSAGES,
+            "tools": [TOOL],
+            "tool_choice": "none",
+            "reasoning": {"effort": "low"},
+            "chat_template_kwargs": {"reasoning_effort": "high"},
+            "add_generation_prompt": False,
+            "return_token_strs": True,
+            "add_special_tokens": False,
+        },
+    ),
+    "tokenize request of text": (TokenizeRequest, {"model": "m", "prompt": "Hi <|end|>"}),
+    "detokenize request": (DetokenizeRequest, {"model": "m", "tokens": [1, 200_002, 5]}),
 }
 
 
 def _bodies(seed: dict[str, Any]) -> st.SearchStrategy[bytes]:
-    whole = _mutants(seed).map(lambda value: json.dumps(value).encode())
+    whole = mutants(seed).map(lambda value: json.dumps(value).encode())
     broken = st.builds(
         lambda body, start, length, new: body[:start] + new + body[start + length :],
         whole,
@@ -207,7 +154,9 @@ def _bodies(seed: dict[str, Any]) -> st.SearchStrategy[bytes]:
 def _request_check(model: type[Any]) -> Callable[[bytes], None]:
     def check(body: bytes) -> None:
         try:
-            model.from_json(body)
+            request = model.from_json(body)
+            if isinstance(request, TokenizeRequest):
+                assert (request.chat is None) == (request.prompt is not None)
         except RequestError as error:
             json.dumps(error.message)
 
@@ -328,7 +277,7 @@ def _check_checkpoint(case: tuple[Any, Any, Any, int]) -> None:
 TARGETS: Mapping[str, Target] = {
     "parser": Target(st.tuples(_completions, st.booleans()), _check_parser),
     "renderer": Target(
-        _mutants({"messages": _MESSAGES, "tools": [_TOOL]}).filter(lambda case: isinstance(case, dict)),
+        mutants({"messages": MESSAGES, "tools": [TOOL]}).filter(lambda case: isinstance(case, dict)),
         _check_renderer,
     ),
     "frames": Target(_frame_lines, _check_frames),
@@ -336,7 +285,7 @@ TARGETS: Mapping[str, Target] = {
     **{name: Target(_bodies(seed), _request_check(model)) for name, (model, seed) in _REQUESTS.items()},
     "markdown": Target(_markdown, _check_markdown),
     "checkpoint": Target(
-        st.tuples(_mutants(_CONFIG), _mutants(_HEADER), st.none() | _mutants(_INDEX), st.integers(0, 20)),
+        st.tuples(mutants(_CONFIG), mutants(_HEADER), st.none() | mutants(_INDEX), st.integers(0, 20)),
         _check_checkpoint,
     ),
 }

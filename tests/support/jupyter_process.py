@@ -1,25 +1,33 @@
-"""A real Jupyter server in a process of its own, with folders of its own, as a user starts it."""
+"""A real Jupyter server in a process of its own, with folders of its own, as a user starts it.
+
+With TEST_THIN=1 in the environment, every server that a test starts is thin: its engine's options go to a second server,
+which runs in the same folder, and what it sends there passes a proxy that holds it to vLLM's documents.
+"""
 
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from tests.support.checking_proxy import checking_proxy
 from tests.support.processes import engine_workers
 
 TOKEN = "e2e-token"  # the server's own, for this machine and this test
 _START_SECONDS = 90.0
-# A base URL and a key: with them in the environment, the same tests run through a remote engine.
-_REMOTE_OPTIONS = {"TEST_ENGINE_URL": "GptOss.engine_url", "TEST_ENGINE_KEY": "GptOssRemote.key"}
+_IS_THIN = bool(os.environ.get("TEST_THIN"))
+_FAR_KEY = "sk-far"
+# Options of a server that the far one gets in the place of the thin one.
+_FAR_OPTIONS = ("--GptOss.engine_class=", "--GptOss.model=", "--GptOss.preload=", "--GptOssEngine.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +40,8 @@ class JupyterProcess:
     home: Path
     environment: dict[str, str] = field(repr=False)
     """For a kernel or a client that should find this server."""
+    far: "JupyterProcess | None" = None
+    """The server that has its engine; None: it has its own."""
 
     @property
     def url(self) -> str:
@@ -49,8 +59,8 @@ class JupyterProcess:
         return (self.home / "server.log").read_text(encoding="utf-8", errors="replace")
 
     def workers(self) -> list[psutil.Process]:
-        """The engine processes below it."""
-        return engine_workers(psutil.Process(self.process.pid))
+        """The engine processes below it, or below the far server."""
+        return engine_workers(psutil.Process((self.far or self).process.pid))
 
 
 @contextmanager
@@ -58,9 +68,38 @@ def jupyter_process(home: Path, *arguments: str, cwd: Path | None = None) -> Ite
     """Start `jupyter ARGUMENTS` in an empty home, wait until it serves, and stop it at the end.
 
     Raises:
-        AssertionError: it did not start, did not stop, or left a process behind.
+        AssertionError: it did not start, did not stop, or left a process behind; or it is thin, and sent what vLLM's
+            documents do not know.
     """
     home.mkdir(parents=True, exist_ok=True)
+    is_thin_already = any(argument.startswith("--GptOss.engine_url=") for argument in arguments)
+    start = _started_thin if _IS_THIN and not is_thin_already else _started
+    with start(home, arguments, cwd or home) as server:
+        yield server
+
+
+@contextmanager
+def _started_thin(home: Path, arguments: tuple[str, ...], cwd: Path) -> Iterator[JupyterProcess]:
+    far_options = [argument for argument in arguments if argument.startswith(_FAR_OPTIONS)]
+    near_options = [argument for argument in arguments if argument not in far_options]
+    command = ("mlx-gpt-oss", "--port=0", f"--GptOss.api_key={_FAR_KEY}", *far_options)
+    with (
+        tempfile.TemporaryDirectory() as far_home,
+        _started(Path(far_home), command, cwd) as far,
+        checking_proxy(far.openai_url) as url,
+    ):
+        # Preloaded: it asks for the model's name at its start, not with the first question.
+        remote = (
+            f"--GptOss.engine_url={url}",
+            f"--GptOssRemote.key={_FAR_KEY}",
+            "--GptOss.preload=True",
+        )
+        with _started(home, (*near_options, *remote), cwd) as server:
+            yield replace(server, far=far)
+
+
+@contextmanager
+def _started(home: Path, arguments: tuple[str, ...], cwd: Path) -> Iterator[JupyterProcess]:
     environment = {
         **{
             name: value
@@ -82,10 +121,9 @@ def jupyter_process(home: Path, *arguments: str, cwd: Path | None = None) -> Ite
         "--allow-root",
         "--no-browser",
         f"--ServerApp.token={TOKEN}",
-        *(f"--{option}={os.environ[name]}" for name, option in _REMOTE_OPTIONS.items() if name in os.environ),
     ]
     with (home / "server.log").open("wb") as log:
-        process = subprocess.Popen(command, env=environment, cwd=cwd or home, stdout=log, stderr=log)
+        process = subprocess.Popen(command, env=environment, cwd=cwd, stdout=log, stderr=log)
     server = None
     try:
         info = _wait_for_runtime_file(process, home)

@@ -92,7 +92,9 @@ class NotebookPage:
     def wait_until_idle(self) -> None:
         indicator = self.page.locator('.jp-Notebook-ExecutionIndicator[data-status="idle"]').first
         indicator.wait_for()
-        if not self.is_notebook_7:
+        if self.is_notebook_7:  # its indicator is idle before there is a kernel
+            self.page.locator(".jp-Toolbar-kernelName", has_text="Python 3 (ipykernel)").wait_for()
+        else:
             self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
 
     def cell(self, index: int) -> Locator:
@@ -106,6 +108,7 @@ class NotebookPage:
         """Run cells one after the other, without waiting for their ends."""
         for index in indexes:
             self.cell(index).locator(".cm-content").first.click()
+            self.cell(index).locator(".cm-focused").wait_for()
             self.page.keyboard.press("Control+Enter")
             expect(self.prompt(index)).not_to_have_text("[ ]:")
 
