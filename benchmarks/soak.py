@@ -3,23 +3,20 @@
     python -m benchmarks.soak [--minutes 30] [--clients 16] [--kill-seconds 60] [--seed 0]
 
 Clients chat, stream, call tools, go on from responses and leave at random moments. Every request must be accounted for, by the clients
-and by the server's own metrics; none may hang. The server must not grow: memory, threads, file descriptors, open requests. A kernel
-of the same server counts all the while, and none of its numbers may be missing. The short form is tests/faults/test_soak.py.
-Exits with 1 if anything of this does not hold.
+and by the server's own metrics; none may hang, and only the errors of `soak_report.ACCEPTED_CODES` may be told. The server must not
+grow: memory, threads, file descriptors, open requests. A kernel of the same server counts all the while, without a gap in its numbers
+or in time. The bounds stand in `soak_report`; the short form is tests/faults/test_soak.py. Exits with 1 if anything does not hold.
 """
 
 import argparse
 import asyncio
+import contextlib
 import json
-import random
 import re
 import sys
 import tempfile
 import time
-from collections import Counter
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -27,271 +24,128 @@ import httpx
 import psutil
 from tornado.websocket import WebSocketClosedError, websocket_connect
 
+from benchmarks.soak_clients import HANG_SECONDS, Clients
+from benchmarks.soak_report import Counts, Report, Sample
 from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
 
-_HANG_SECONDS = 180.0
 _SAMPLE_SECONDS = 5.0
-_COUNTS_A_SECOND = 10
+_REST_SECONDS = 60.0  # at most, until the server is idle
+_CLOSE_SECONDS = 10.0  # at most, until it has closed what is closed
+_COUNTING = "import time\nn = 0\nwhile True:\n    print(n, flush=True)\n    n += 1\n    time.sleep(0.1)"
+_TRACEBACK = r"^(?!\[IPKernelApp\]).*\nTraceback "  # a kernel that is shut down while it runs says so with one of its own
 _AUTHORIZATION = {"Authorization": f"token {TOKEN}"}
-_QUESTIONS = ("Hello!", "Tell me a story.", "Count to 20.", "What is 12 + 30?", "Who wrote Hamlet?")
-_TOOL = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "Get the weather of a city.",
-        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
-    },
-}
 
 
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """The server process at one moment."""
-
-    memory_bytes: int
-    num_threads: int
-    num_files: int
+def _http(server: JupyterProcess) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=server.url, headers=_AUTHORIZATION, timeout=60)
 
 
-@dataclass(slots=True)
-class Report:
-    """What was seen."""
-
-    num_sent: int = 0
-    ends: Counter[str] = field(default_factory=Counter)
-    """Of the requests, by `finished`, `cancelled`, `refused`, `errored`, `hung` and `cut`."""
-    details: Counter[str] = field(default_factory=Counter)
-    """Of what was refused and errored, by code."""
-    num_kills: int = 0
-    num_counted_by_server: int = 0
-    num_open: int = 0
-    samples: list[Sample] = field(default_factory=list)
-    counts: list[int] = field(default_factory=list)
-    """What the kernel said, in the order in which it came."""
-    longest_count_gap_seconds: float = 0.0
-    num_log_faults: int = 0
-    """Tracebacks in the server's log."""
-
-    @property
-    def faults(self) -> list[str]:
-        """What must not be."""
-        first, last = self.settled
-        checks = {
-            "requests do not add up": sum(self.ends.values()) == self.num_sent,
-            "the server's metrics count other requests": self.num_counted_by_server == self.num_sent,
-            "a request hung": not self.ends["hung"],
-            "a stream was cut as if it had ended": not self.ends["cut"],
-            "requests are open still": not self.num_open,
-            "the kernel's numbers have gaps": self.counts == list(range(len(self.counts)))
-            and bool(self.counts),
-            "threads were left": last.num_threads <= first.num_threads,
-            "files were left": last.num_files <= first.num_files,
-            "tracebacks in the log": not self.num_log_faults,
-        }
-        return [fault for fault, holds in checks.items() if not holds]
-
-    @property
-    def settled(self) -> tuple[Sample, Sample]:
-        """The most that the first third of the samples after warming up had, and the last sample, which is idle."""
-        warm = self.samples[len(self.samples) // 10 :]
-        early = warm[: max(1, len(warm) // 3)]
-        return (
-            Sample(
-                max(sample.memory_bytes for sample in early),
-                max(sample.num_threads for sample in early),
-                max(sample.num_files for sample in early),
-            ),
-            warm[-1],
-        )
-
-    def print(self) -> None:
-        """Say it all."""
-        first, last = self.settled
-        print(f"requests     {self.num_sent} sent: {dict(self.ends)} {dict(self.details)}")
-        print(
-            f"server       counted {self.num_counted_by_server}, {self.num_open} open; engine killed {self.num_kills} times"
-        )
-        print(f"kernel       {len(self.counts)} numbers, longest gap {self.longest_count_gap_seconds:.2f} s")
-        print(
-            f"memory       {first.memory_bytes / 1e6:.1f} MB at most in the first third, {last.memory_bytes / 1e6:.1f} MB at the end"
-        )
-        print(f"threads      {first.num_threads}, {last.num_threads}")
-        print(f"files        {first.num_files}, {last.num_files}")
-        print(f"log          {self.num_log_faults} tracebacks")
-        print("FAULTS: " + "; ".join(self.faults) if self.faults else "nothing is wrong")
+# -- the kernel that counts ------------------------------------------------------------------------------------------
 
 
-class Clients:
-    """Ask, until they are told to stop."""
-
-    def __init__(self, server: JupyterProcess, report: Report, seed: int) -> None:
-        self._report = report
-        self._random = random.Random(seed)
-        self._http = httpx.AsyncClient(
-            base_url=server.openai_url, headers=_AUTHORIZATION, timeout=_HANG_SECONDS
-        )
-        self.is_over = asyncio.Event()
-
-    async def run(self, num_clients: int) -> None:
-        """Return when the last request has ended after `is_over` was set."""
-        await asyncio.gather(*(self._client() for _ in range(num_clients)))
-        await self._http.aclose()
-
-    async def _client(self) -> None:
-        kinds = (self._chat, self._stream, self._leave, self._tool, self._responses)
-        while not self.is_over.is_set():
-            try:
-                await self._random.choice(kinds)()
-            except httpx.TimeoutException:
-                self._report.ends["hung"] += 1
-            await asyncio.sleep(self._random.uniform(0.0, 0.2))
-
-    def _body(self, **fields: Any) -> dict[str, Any]:
-        question = {"role": "user", "content": self._random.choice(_QUESTIONS)}
-        return {
-            "model": "demo",
-            "messages": [question],
-            "max_tokens": self._random.choice((8, 64, 200)),
-            **fields,
-        }
-
-    async def _chat(self) -> None:
-        await self._whole("chat/completions", self._body())
-
-    async def _tool(self) -> None:
-        required = self._random.choice(("auto", "required"))
-        await self._whole("chat/completions", self._body(tools=[_TOOL], tool_choice=required))
-
-    async def _responses(self) -> None:
-        answer = await self._whole("responses", {"model": "demo", "input": "My name is Ada."})
-        if answer is not None:
-            follow_up = {"model": "demo", "input": "What is my name?", "previous_response_id": answer["id"]}
-            await self._whole("responses", follow_up)
-
-    async def _whole(self, path: str, body: dict[str, Any]) -> dict[str, Any] | None:
-        self._report.num_sent += 1
-        response = await self._http.post(path, json=body)
-        answer: dict[str, Any] = response.json()
-        if response.status_code == httpx.codes.OK:
-            self._report.ends["finished"] += 1
-            return answer
-        self._note_error(response.status_code, answer["error"]["code"])
-        return None
-
-    async def _stream(self) -> None:
-        await self._streamed(max_frames=None)
-
-    async def _leave(self) -> None:
-        await self._streamed(max_frames=self._random.randrange(12))
-
-    async def _streamed(self, max_frames: int | None) -> None:
-        self._report.num_sent += 1
-        async with self._http.stream("POST", "chat/completions", json=self._body(stream=True)) as response:
-            if response.status_code != httpx.codes.OK:
-                error = json.loads(await response.aread())["error"]
-                self._note_error(response.status_code, error["code"])
-                return
-            num_frames = 0
-            async for line in response.aiter_lines():
-                num_frames += line.startswith(("data: ", ": "))
-                if line.startswith('data: {"error"'):
-                    self._note_error(httpx.codes.INTERNAL_SERVER_ERROR, json.loads(line[6:])["error"]["code"])
-                    return
-                if line == "data: [DONE]":
-                    self._report.ends["finished"] += 1
-                    return
-                if max_frames is not None and num_frames > max_frames:
-                    self._report.ends["cancelled"] += 1
-                    return
-        self._report.ends["cut"] += 1
-
-    def _note_error(self, status: int, code: str) -> None:
-        is_refused = status in {429, 503}
-        self._report.ends["refused" if is_refused else "errored"] += 1
-        self._report.details[code] += 1
-
-
-@asynccontextmanager
-async def _counting_kernel(server: JupyterProcess, report: Report) -> AsyncIterator[None]:
+@contextlib.asynccontextmanager
+async def _counting_kernel(server: JupyterProcess, counts: Counts) -> AsyncIterator[None]:
     """Have a kernel of the server count, and note what arrives."""
-    async with httpx.AsyncClient(base_url=server.url, headers=_AUTHORIZATION, timeout=60) as http:
+    async with _http(server) as http:
         kernel = (await http.post("api/kernels", json={})).json()["id"]
         url = f"{server.url.replace('http', 'ws', 1)}api/kernels/{kernel}/channels?token={TOKEN}"
         socket = await websocket_connect(url)
-        listening = asyncio.create_task(_listen(socket, report))
-        code = f"import time\nn = 0\nwhile True:\n    print(n, flush=True)\n    n += 1\n    time.sleep({1 / _COUNTS_A_SECOND})"
-        header = {
-            "msg_id": "count",
-            "msg_type": "execute_request",
-            "session": "soak",
-            "username": "soak",
-            "version": "5.3",
-        }
-        message = {
-            "channel": "shell",
-            "header": header,
-            "parent_header": {},
-            "metadata": {},
-            "content": {"code": code, "silent": False},
-        }
-        await socket.write_message(json.dumps(message))
+        has_begun = asyncio.Event()
+        listening = asyncio.create_task(_listen(socket, counts, has_begun))
+        await socket.write_message(json.dumps(_execute_request(_COUNTING)))
+        await asyncio.wait_for(has_begun.wait(), 60)
         try:
             yield
         finally:
+            counts.add((), time.monotonic())  # how long it has been silent
             await http.delete(f"api/kernels/{kernel}")
             socket.close()
-            await asyncio.gather(listening, return_exceptions=True)
+            await asyncio.wait({listening}, timeout=_CLOSE_SECONDS)
 
 
-async def _listen(socket: Any, report: Report) -> None:
-    last = None
+async def _listen(socket: Any, counts: Counts, has_begun: asyncio.Event) -> None:
     try:
         while (text := await socket.read_message()) is not None:
             message = json.loads(text)
-            if message.get("msg_type") != "stream":
-                continue
-            now = time.monotonic()
-            report.longest_count_gap_seconds = max(report.longest_count_gap_seconds, now - (last or now))
-            last = now
-            report.counts += map(int, message["content"]["text"].split())
+            if message.get("msg_type") == "stream":
+                counts.add([*map(int, message["content"]["text"].split())], time.monotonic())
+                has_begun.set()
     except WebSocketClosedError:
         return
 
 
-async def _watch(server: JupyterProcess, report: Report) -> None:
+def _execute_request(code: str) -> dict[str, Any]:
+    names = {"msg_id": "count", "session": "soak", "username": "soak"}
+    return {
+        "channel": "shell",
+        "header": {**names, "msg_type": "execute_request", "version": "5.3"},
+        "parent_header": {},
+        "metadata": {},
+        "content": {"code": code, "silent": False},
+    }
+
+
+# -- the server -------------------------------------------------------------------------------------------------------
+
+
+def _sample(server: JupyterProcess) -> Sample:
     process = psutil.Process(server.process.pid)
-    while True:
-        report.samples.append(_sample(process))
-        await asyncio.sleep(_SAMPLE_SECONDS)
-
-
-def _sample(process: psutil.Process) -> Sample:
     return Sample(process.memory_info().rss, process.num_threads(), process.num_fds())
+
+
+async def _watch(server: JupyterProcess, report: Report) -> None:
+    while True:
+        report.under_load.append(_sample(server))
+        await asyncio.sleep(_SAMPLE_SECONDS)
 
 
 async def _kill_now_and_then(server: JupyterProcess, report: Report, seconds: float) -> None:
     while True:
         await asyncio.sleep(seconds)
         for worker in server.workers():
-            worker.kill()
-            report.num_kills += 1
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+                report.num_kills += 1
 
 
-async def _settle(server: JupyterProcess, report: Report) -> None:
-    """Wait until the server says that it is idle; then count once more."""
-    async with httpx.AsyncClient(base_url=server.url, headers=_AUTHORIZATION, timeout=60) as http:
-        for _ in range(60):
+async def _num_open_at_rest(server: JupyterProcess) -> int:
+    """Wait until the server says that it is idle; return how many requests are open all the same."""
+    deadline = time.monotonic() + _REST_SECONDS
+    async with _http(server) as http:
+        while True:
             health = (await http.get("gpt-oss/health")).json()
-            report.num_open = health["active_requests"] + health["queued_requests"]
-            if not report.num_open:
-                break
-            await asyncio.sleep(1)
+            num_open: int = health["active_requests"] + health["queued_requests"]
+            if not num_open or time.monotonic() > deadline:
+                return num_open
+            await asyncio.sleep(0.5)
+
+
+async def _num_counted(server: JupyterProcess) -> int:
+    """Return how many requests the server has counted."""
+    async with _http(server) as http:
         metrics = (await http.get("metrics")).text
     pattern = r'^gpt_oss_requests_total\{outcome="[^"]*",route="v1/(?:chat/completions|responses)"\} (\S+)'
-    report.num_counted_by_server = int(sum(map(float, re.findall(pattern, metrics, flags=re.MULTILINE))))
-    await asyncio.sleep(2 * _SAMPLE_SECONDS)  # idle connections are closed by both sides
-    report.samples.append(_sample(psutil.Process(server.process.pid)))
-    report.num_log_faults = server.log.count("Traceback")
+    return int(sum(map(float, re.findall(pattern, metrics, flags=re.MULTILINE))))
+
+
+async def _warm_up(server: JupyterProcess, seed: int) -> Sample:
+    """Have the server do once what it will do often, for what it keeps of that is no growth; return it at rest."""
+    async with _counting_kernel(server, Counts()):
+        await Clients(server.openai_url, TOKEN, Report(), seed).each_once()
+    await _num_open_at_rest(server)
+    await asyncio.sleep(_CLOSE_SECONDS / 5)
+    return _sample(server)
+
+
+async def _cool_down(server: JupyterProcess, before: Sample) -> Sample:
+    """Return the server once it has closed what its clients have, if it ever does."""
+    deadline = time.monotonic() + _CLOSE_SECONDS
+    while (sample := _sample(server)).num_files > before.num_files and time.monotonic() < deadline:
+        await asyncio.sleep(0.5)
+    return sample
+
+
+# -- the whole --------------------------------------------------------------------------------------------------------
 
 
 async def soak(
@@ -299,12 +153,10 @@ async def soak(
 ) -> Report:
     """Load a server for so long, and report."""
     report = Report()
-    async with httpx.AsyncClient(
-        base_url=server.openai_url, headers=_AUTHORIZATION, timeout=_HANG_SECONDS
-    ) as http:
-        await http.post("load", json={})
-    async with _counting_kernel(server, report):
-        clients = Clients(server, report, seed)
+    report.before = await _warm_up(server, seed)
+    num_counted_before = await _num_counted(server)
+    async with _counting_kernel(server, report.counts):
+        clients = Clients(server.openai_url, TOKEN, report, seed)
         asking = asyncio.create_task(clients.run(num_clients))
         others = [
             asyncio.create_task(_watch(server, report)),
@@ -312,11 +164,18 @@ async def soak(
         ]
         await asyncio.wait({asking}, timeout=seconds)
         clients.is_over.set()
-        await asking
+        await asyncio.wait_for(
+            asking, 2 * HANG_SECONDS + _REST_SECONDS
+        )  # a client has two requests at most to end
         for task in others:
             task.cancel()
-        await asyncio.gather(*others, return_exceptions=True)
-        await _settle(server, report)
+        for result in await asyncio.gather(*others, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+    report.num_open = await _num_open_at_rest(server)
+    report.num_counted_by_server = await _num_counted(server) - num_counted_before
+    report.after = await _cool_down(server, report.before)
+    report.num_log_faults = len(re.findall(_TRACEBACK, server.log, flags=re.MULTILINE))
     return report
 
 
