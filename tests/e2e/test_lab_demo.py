@@ -25,7 +25,7 @@ pytestmark = needs_browser
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 TOOL = re.search(r"```python\n(from jupyter_mlx_gpt_oss import tool\n.*?)```", README, re.DOTALL)
-CELL = "%%oss\nWhat is the weather in Kyoto?"
+CELL = "%%oss --temperature 0\nWhat is the weather in Kyoto?"
 
 
 @pytest.fixture
