@@ -27,20 +27,26 @@ pytestmark = needs_browser
 StartServer = Callable[[], JupyterProcess]
 
 
+@pytest.fixture(params=["lab", "notebook"])
+def application(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture
-def start_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartServer]:
+def start_server(application: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartServer]:
     """Start the server; a second call stops the first one, and starts another at the same place."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     BOOK.write(tmp_path)
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    arguments = [*lab_arguments(tmp_path)[2:], f"--port={port}", ENGINE]
+    arguments = [*(lab_arguments(tmp_path)[2:] if application == "lab" else []), f"--port={port}", ENGINE]
     with ExitStack() as stack:
 
         def start() -> JupyterProcess:
             stack.close()
-            return stack.enter_context(jupyter_process(tmp_path, "lab", *arguments))
+            return stack.enter_context(jupyter_process(tmp_path, application, *arguments))
 
         yield start
 
