@@ -1,5 +1,6 @@
 """A real shell with the magics, and a real server for them to talk to."""
 
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -98,6 +99,14 @@ def ask(notebook: Notebook, monkeypatch: pytest.MonkeyPatch, reply: Any) -> Aske
     asked = Asked(notebook, reply)
     monkeypatch.setattr("builtins.input", asked)
     return asked
+
+
+@pytest.fixture(autouse=True)
+def hears_ctrl_c() -> Iterator[None]:
+    """A process that a shell has started in the background does not."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture

@@ -4,7 +4,6 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Iterator
 from io import StringIO
 
 import pytest
@@ -142,15 +141,6 @@ def test_arguments_that_are_no_code_are_an_error_for_the_model(
     assert server.requests[-1]["messages"][-1]["content"].startswith("Invalid arguments")
 
 
-@pytest.fixture
-def hears_ctrl_c() -> Iterator[None]:
-    """A process that a shell has started in the background does not."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("hears_ctrl_c")
 def test_ctrl_c_stops_the_code_and_the_cell(
     notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
