@@ -8,7 +8,7 @@ import json
 import re
 from typing import Any
 
-from jupyter_mlx_gpt_oss.errors import UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
 from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS
 
 _START, _MESSAGE = SPECIAL_TOKENS["<|start|>"], SPECIAL_TOKENS["<|message|>"]
@@ -23,12 +23,15 @@ def lark_grammar(grammar: str) -> str:
     """Return a request's grammar as one Lark text, with schemas in it and control tokens by their ids.
 
     Raises:
+        InvalidRequestError: there is nothing in it.
         UnsupportedFeatureError: a JSON answer has begun. Only the engine of this package can go on there.
     """
     parts: dict[str, Any] = json.loads(grammar)
     main, *bodies = parts["grammars"]
     if "lark_grammar" not in main:
         return f"start: {_inline(main)}"
+    if not main["lark_grammar"].strip():
+        raise InvalidRequestError("The grammar is empty. Send one with a rule `start`, or none.")
     lark = _after(main["lark_grammar"], parts.get("opened", []))
     rules = [f"{body['name']}: {_inline(body)}" for body in bodies]
     return "\n".join([_PARTS.sub(_part, lark), *rules])

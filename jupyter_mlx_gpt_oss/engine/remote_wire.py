@@ -98,6 +98,7 @@ def completion_body(request: GenerationRequest, model: RemoteModel, config: Remo
 
     Raises:
         ContextLengthError: the prompt leaves no room for an answer.
+        InvalidRequestError: the grammar is empty.
         UnsupportedFeatureError: the grammar cannot be given to another server.
     """
     num_prompt_tokens = len(request.prompt_token_ids)

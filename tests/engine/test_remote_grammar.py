@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from jupyter_mlx_gpt_oss.engine.remote_grammar import lark_grammar
-from jupyter_mlx_gpt_oss.errors import UnsupportedFeatureError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
 from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
 from jupyter_mlx_gpt_oss.worker.constraint import ConstraintFactory
@@ -76,3 +76,9 @@ def test_names_in_quotes_stay_text() -> None:
 
 def test_a_schema_alone_becomes_a_text() -> None:
     assert lark_grammar(json.dumps({"grammars": [{"json_schema": {}}]})) == "start: %json {}"
+
+
+@pytest.mark.parametrize("lark", ["", " \n"])
+def test_an_empty_grammar_is_refused_here_not_there(lark: str) -> None:
+    with pytest.raises(InvalidRequestError, match="grammar is empty"):
+        lark_grammar(json.dumps({"grammars": [{"lark_grammar": lark}]}))
