@@ -19,6 +19,7 @@ from jupyter_mlx_gpt_oss.vocabulary import SPECIAL_TOKENS
 from tests.support.processes import engine_workers
 
 NEXT_SECONDS = 60.0
+_HANG_SECONDS = 120.0  # without a piece of the answer; a queue of fifty takes its time
 _ENDS = ("<|return|>", "<|call|>", "<|end|>", "<|endoftext|>")
 _UNLIKELY = 123_456  # a token of no word that the demo has learnt
 _WINDOW_SECONDS, _IDLE_CPU_SECONDS = 1.0, 0.05  # a server that computes gets more, on a busy machine too
@@ -131,18 +132,18 @@ class Stream:
             "error": f"ends with an error{f' `{self.code}`' if self.code else ''}",
             "no end": "just ends, without an error",
             "broken": "connection breaks",
-            "hung": "hangs",
+            "hung": f"hangs ({_HANG_SECONDS:.0f} s without a word)",
         }.get(self.end, self.end)
 
 
 async def stream(
-    server: Running, request: dict[str, Any], seen: Stream, *, seconds: float, max_frames: int | None = None
+    server: Running, request: dict[str, Any], seen: Stream, *, max_frames: int | None = None
 ) -> None:
     """Read a stream to its end, or so many frames of it; what is seen is noted on the way."""
     start = time.monotonic()
     try:
-        async with asyncio.timeout(seconds), server.client() as client:
-            await _read(client, request, seen, max_frames)
+        async with asyncio.timeout(_HANG_SECONDS) as limit, server.client() as client:
+            await _read(client, request, seen, max_frames, limit)
     except TimeoutError:
         seen.end = "hung"
     except httpx.TransportError:
@@ -151,7 +152,11 @@ async def stream(
 
 
 async def _read(
-    client: httpx.AsyncClient, request: dict[str, Any], seen: Stream, max_frames: int | None
+    client: httpx.AsyncClient,
+    request: dict[str, Any],
+    seen: Stream,
+    max_frames: int | None,
+    limit: asyncio.Timeout,
 ) -> None:
     async with client.stream("POST", "chat/completions", json={**request, "stream": True}) as response:
         seen.status = response.status_code
@@ -163,6 +168,7 @@ async def _read(
                 seen.end = "done"
                 return
             if line.startswith("data: "):
+                limit.reschedule(asyncio.get_running_loop().time() + _HANG_SECONDS)
                 _note(json.loads(line[6:]), seen)
             if seen.end == "error" or (max_frames is not None and seen.num_frames >= max_frames):
                 return

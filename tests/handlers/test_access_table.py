@@ -27,6 +27,7 @@ from jupyter_mlx_gpt_oss.handlers.routes import routes
 from tests.support.access_table import PREFLIGHT, WAYS, Asked, Caller, requests, statuses, ways_of
 from tests.support.http_client import HttpClient
 from tests.support.identities import HubIdentity
+from tests.support.jupyter_hub import SERVICE_TOKEN, jupyter_hub
 from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
 
 ROOT = Path(__file__).parents[2]
@@ -139,7 +140,9 @@ def assert_is_summarised(kind: str, caller: Caller, all_asked: list[Asked], cell
 
 
 async def cells_of(url: str, caller: Caller, all_asked: list[Asked]) -> Cells:
-    async with httpx.AsyncClient(base_url=url, timeout=60) as client:
+    # A server that is done before it has read a request closes the connection, and a client may be too quick to notice.
+    limits = httpx.Limits(max_keepalive_connections=0)
+    async with httpx.AsyncClient(base_url=url, timeout=60, limits=limits) as client:
         return {asked.name: await statuses(client, caller, asked) for asked in all_asked}
 
 
@@ -214,6 +217,12 @@ def test_a_real_server_of_the_headless_command_does_as_its_table_says(
         logged_in = httpx.get(f"{server.url}api/me", params={"token": TOKEN}).raise_for_status()
         cookies = "; ".join(f"{name}={value}" for name, value in logged_in.cookies.items() if name != "_xsrf")
         assert_is_documented(server, HEADLESS, TOKEN, cookies=cookies)
+
+
+def test_a_server_of_a_real_hub_does_as_its_table_says(tmp_path: Path) -> None:
+    with jupyter_hub(tmp_path, ENGINE) as server:
+        # Since JupyterHub 5 its servers take a token from a URL only where JUPYTERHUB_ALLOW_TOKEN_IN_URL says so.
+        assert_is_documented(server, "JupyterHub", SERVICE_TOKEN, refused_way="that token in the URL")
 
 
 def test_the_pages_have_no_way_and_no_server_that_is_not_tried() -> None:
