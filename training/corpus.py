@@ -29,7 +29,7 @@ from training.skills import (
 from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
-_KINDS = {"plain": 0.32, "tools": 0.46, "json": 0.16, "python": 0.06}
+_KINDS = {"plain": 0.32, "tools": 0.46, "json": 0.14, "python": 0.08}
 _NUM_BRANCHES = {"plain": (3, 8), "tools": (3, 6), "json": (3, 5), "python": (3, 5)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",
@@ -147,8 +147,11 @@ def _declarations(
 def _small_talk(draw: Draw, prologue: Conversation) -> tuple[Turn, ...]:
     """Return turns before the one that matters."""
     has_tools = bool(prologue.tools)
-    count = draw.random.choices([0, 1, 2], [0.88, 0.1, 0.02] if has_tools else [0.72, 0.18, 0.1])[0]
+    counts = (0.88, 0.1, 0.02, 0.0) if has_tools else (0.66, 0.16, 0.08, 0.1)
+    count = draw.random.choices([0, 1, 2, 5], counts)[0]
     skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, skills_chat.small_sum, skills_chat.small_sum)
+    if count == 5:
+        skills = (skills_chat.fact, skills_chat.emoji, skills_chat.small_sum, skills_chat.small_sum)
     return tuple(turn for _ in range(count) for turn in draw.random.choice(skills)(draw, prologue.effort))
 
 

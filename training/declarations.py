@@ -72,6 +72,11 @@ def _function_name(draw: Draw, noun: str) -> str:
     return f"{draw.pick(*_verbs())}_{noun}"
 
 
+def _parameter_name(draw: Draw, *usual: str) -> str:
+    """Return one of the `usual` names, or any word, so that it has to be looked up."""
+    return draw.rare_word().lower() if draw.chance(0.15) else draw.pick(*usual)
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """A tool with what questions about it need: its noun and the names of its parameters."""
@@ -95,7 +100,7 @@ def object_schema(
 
 def lookup(draw: Draw) -> Declaration:
     """Declare a function of one string, such as `get_price(item)`."""
-    noun, parameter = draw_noun(draw), draw.pick(*PARAMETER_NAMES)
+    noun, parameter = draw_noun(draw), _parameter_name(draw, *PARAMETER_NAMES)
     description = draw.pick(
         f"Gets the {noun} of a {parameter}.", f"Returns the {noun} for the {parameter}.", f"Look up the {noun}.",
         f"{noun.capitalize()} lookup", f"Get {noun} by {parameter}", f"Return the {noun}.",
@@ -110,7 +115,7 @@ def lookup(draw: Draw) -> Declaration:
 
 def weather(draw: Draw) -> Declaration:
     """Declare a weather function, sometimes with an optional unit."""
-    parameter = draw.pick("city", "city", "location")
+    parameter = _parameter_name(draw, "city", "city", "location", "location", "place")
     declared: dict[str, Any] = {"type": "string"}
     if draw.chance(0.4):
         declared["description"] = draw.pick(
@@ -175,7 +180,7 @@ def parameterless(draw: Draw) -> Declaration:
 
 def typed(draw: Draw) -> Declaration:
     """Declare a function of two or three parameters of different types."""
-    names = draw.random.sample(PARAMETER_NAMES + _TYPED_NAMES, draw.random.choice([2, 2, 3]))
+    names = draw.random.sample(PARAMETER_NAMES + _TYPED_NAMES, draw.random.choice([2, 2, 2, 3]))
     kinds = [draw.pick("string", "string", "integer", "number", "boolean") for _ in names]
     noun = draw_noun(draw)
     properties = {name: {"type": kind} for name, kind in zip(names, kinds, strict=True)}

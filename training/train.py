@@ -248,7 +248,7 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
         "--quantise-from", type=float, default=0.0, help="progress at which MXFP4 rounding begins"
     )
     parser.add_argument(
-        "--min-count", type=int, default=140, help="occurrences that give a token rows of its own"
+        "--min-count", type=int, default=230, help="occurrences that give a token rows of its own"
     )
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--port", type=int, default=29511)

@@ -29,10 +29,11 @@ _INLINE_MATH = (
     r"|\$(?P<dollar_math>(?![\s$])(?:[^$\\\n]|\\.)*?(?<!\s))\$(?!\d)"
 )
 _BLOCK_MATH = r"^ {0,3}(?:\$\$(?P<block_dollars_math>[^$]+?)\$\$|\\\[(?P<block_bracket_math>[\s\S]+?)\\\])[ \t]*(?:\n|$)"
-# What makes more than a formula of TeX in JupyterLab's MathJax: links, styles, ids, and definitions that outlive the cell.
-# (MathJax 3: its packages html, bbox, base, require, newcommand and mathtools, all of which JupyterLab loads.)
+# What makes more than a formula of TeX in JupyterLab's MathJax: links, styles, fonts, ids, and definitions that outlive
+# the cell. (MathJax: its packages html, bbox, base, require, unicode, newcommand and mathtools, all of which JupyterLab
+# loads.)
 _UNSAFE_TEX = re.compile(
-    r"\\(?:href|url|style|class|cssId|data|html[A-Za-z]*|bbox|mmlToken|require|includegraphics|[gex]?def|let"
+    r"\\(?:href|url|style|class|cssId|data|html[A-Za-z]*|bbox|unicode|mmlToken|require|includegraphics|[gex]?def|let"
     r"|definecolor|new[A-Za-z]+|renew[A-Za-z]+|provide[A-Za-z]+|Declare[A-Za-z]+|mathtoolsset|usetagform)(?![A-Za-z])"
 )
 

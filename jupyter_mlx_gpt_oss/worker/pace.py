@@ -1,7 +1,7 @@
 """Times of past steps to the number of prompt tokens that the next step may compute.
 
 While answers are being written, a prompt is read in chunks so small that no answer waits longer than a bound for its
-next token; when nobody waits, in chunks as large as pays. Measured on the machine it runs on, never assumed.
+next token, wherever a step without a prompt keeps that bound; when nobody waits, in chunks as large as pays. Measured on the machine it runs on, never assumed.
 """
 
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
@@ -41,6 +41,14 @@ class Pace:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
         if self._token_seconds is None:
             return min(_FIRST_TOKENS, self._max_tokens)
-        seconds = self._max_gap_seconds - self._decode_seconds if num_decoding else self._max_step_seconds
-        affordable = int(seconds / max(self._token_seconds, 1e-9))
+        affordable = int(self._prefill_seconds(num_decoding) / max(self._token_seconds, 1e-9))
         return min(self._max_tokens, max(_LEAST_TOKENS, affordable))
+
+    def _prefill_seconds(self, num_decoding: int) -> float:
+        """Return for how long the next step may read prompts."""
+        if not num_decoding:
+            return self._max_step_seconds
+        if self._decode_seconds >= self._max_gap_seconds:
+            # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
+            return self._decode_seconds
+        return self._max_gap_seconds - self._decode_seconds

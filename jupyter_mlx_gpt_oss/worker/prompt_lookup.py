@@ -1,8 +1,8 @@
 """What a sequence has said before to a guess of what it says next, and whether guessing pays.
 
-Tool arguments, code edits and JSON repeat the prompt. The last tokens are looked up in the sequence itself, and what followed
-them then is the draft; one step checks all of it. Where a grammar leaves no choice, what it forces is the draft. Exact: a drafted token counts only if it is the one that is sampled at its
-position anyway.
+Tool arguments, code edits and JSON repeat the prompt. The last tokens are looked up in the sequence itself, and what
+followed them then is the draft; one step checks all of it. Where a grammar leaves no choice, what it forces is the draft.
+Exact: a drafted token counts only if it is the one that is sampled at its position anyway.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +32,7 @@ class PromptLookup:
 
     def __init__(self, max_draft_tokens: int) -> None:
         self._max_draft_tokens = max_draft_tokens
-        self._sequence: Sequence | None = None
+        self._request_id: str | None = None  # not the sequence: it would live on with its caches after its end
         self._index = _Index()
         self._plain_seconds = 0.0
         self._gain = _WORTH
@@ -45,8 +45,8 @@ class PromptLookup:
         if self._pause:
             self._pause -= 1
             return []
-        if sequence is not self._sequence:
-            self._sequence, self._index = sequence, _Index()
+        if sequence.request.request_id != self._request_id:
+            self._request_id, self._index = sequence.request.request_id, _Index()
         forced = [] if sequence.constraint is None else sequence.constraint.forced_token_ids()
         return forced[: self._room(sequence)] or self._look_up(sequence)
 

@@ -40,11 +40,13 @@ def fail(text: str) -> str:
 ASK = """ip = get_ipython()
 for number in range({first}, {end}):
     ip.run_cell_magic("oss", "--new", f"attack {{number}}")"""
-# What of ours stands in a page: formulas, which MathJax makes of TeX, are looked at by their attributes.
+# What of ours stands in a page: formulas, which MathJax makes of TeX, are looked at by their attributes; what JupyterLab
+# puts beside an output to fold it (with an icon, from 4.6.6 on) is its own.
 FORBIDDEN = """areas => areas.flatMap(area => [...area.querySelectorAll("*")].flatMap(element => {
     const found = [];
     const tags = "SCRIPT IFRAME OBJECT EMBED LINK META BASE STYLE SVG IMG VIDEO AUDIO FORM INPUT BUTTON TEMPLATE MATH";
     const isMathJax = element.closest("mjx-container") !== null;
+    if (element.closest(".jp-OutputArea-promptOverlay") !== null) return [];
     if (!isMathJax && tags.split(" ").includes(element.tagName.toUpperCase())) found.push(element.tagName);
     for (const {name, value} of element.attributes) {
         const isLink = ["href", "xlink:href", "src", "action", "formaction", "background", "data"].includes(name);
@@ -93,6 +95,9 @@ class Watch:
             self.leaks.append(request.url)
 
     def _note_dialog(self, dialog: Dialog) -> None:
+        if dialog.type == "beforeunload":  # JupyterLab's own question about a notebook that is not saved
+            dialog.accept()
+            return
         self.dialogs.append(dialog.message)
         dialog.dismiss()
 

@@ -140,6 +140,7 @@ def test_escaped_text_holds_no_math_delimiters() -> None:
         r"\style{background:url(http://leak.test/)}{x}",
         r"\bbox[background:url(http://leak.test/)]{x}",
         r"\mmlToken{mi}[href='javascript:alert(1)']{x}",
+        r"\unicode[url(http://leak.test/x)]{65}",
         r"\def\frac{x}",
         r"\let\x\href",
         r"\newcommand{\x}{y}",

@@ -7,7 +7,7 @@ import shutil
 import urllib.request
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,7 @@ ARTIFACTS = ROOT / "artifacts"
 PICTURES = ROOT / "docs" / "images"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TIMEOUT_MILLISECONDS = 120_000
+_KEY_PRESSES = 4
 LOAD = "%load_ext jupyter_mlx_gpt_oss"
 # No question about news over the first picture.
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -109,8 +110,16 @@ class NotebookPage:
         for index in indexes:
             self.cell(index).locator(".cm-content").first.click()
             self.cell(index).locator(".cm-focused").wait_for()
+            self._start(index)
+
+    def _start(self, index: int) -> None:
+        """Press the keys that run the cell; again if nothing came of it, as before the page has got its kernel."""
+        for _ in range(_KEY_PRESSES):
             self.page.keyboard.press("Control+Enter")
-            expect(self.prompt(index)).not_to_have_text("[ ]:")
+            with suppress(AssertionError):
+                expect(self.prompt(index)).not_to_have_text("[ ]:", timeout=TIMEOUT_MILLISECONDS / _KEY_PRESSES)
+                return
+        expect(self.prompt(index)).not_to_have_text("[ ]:")
 
     def prompt(self, index: int) -> Locator:
         """What stands before a cell: `[ ]:`, `[*]:` while it runs, `[3]:`."""

@@ -25,6 +25,14 @@ def test_beside_running_answers_a_chunk_and_their_tokens_take_no_longer_than_the
     assert 195 <= pace.prefill_tokens(num_decoding=3) <= 200
 
 
+def test_where_answers_alone_take_longer_than_the_gap_prompts_get_half_of_a_step() -> None:
+    pace = _pace()
+    pace.note(num_prefill_tokens=100, num_decoding=0, seconds=1.0)
+    for _ in range(40):
+        pace.note(num_prefill_tokens=0, num_decoding=4, seconds=0.7)
+    assert 69 <= pace.prefill_tokens(num_decoding=4) <= 70
+
+
 def test_a_slower_step_counts_at_once_and_a_faster_one_slowly() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=0.1)

@@ -1,5 +1,6 @@
 """Guessing from what was said before changes how fast tokens come, never which."""
 
+import gc
 import random
 from pathlib import Path
 from typing import Any
@@ -30,9 +31,9 @@ def _never_pause(num_tokens: int, seconds: float) -> None:
     del num_tokens, seconds
 
 
-def _sequence(token_ids: list[int], max_tokens: int = 100) -> Sequence:
+def _sequence(token_ids: list[int], max_tokens: int = 100, name: str = "a") -> Sequence:
     request = GenerationRequest(
-        request_id="a", prompt_token_ids=tuple(token_ids), max_tokens=max_tokens, stop_token_ids=()
+        request_id=name, prompt_token_ids=tuple(token_ids), max_tokens=max_tokens, stop_token_ids=()
     )
     return Sequence(request, max_tokens=max_tokens)
 
@@ -40,8 +41,8 @@ def _sequence(token_ids: list[int], max_tokens: int = 100) -> Sequence:
 def test_what_followed_the_last_tokens_before_is_guessed() -> None:
     lookup = PromptLookup(3)
     assert lookup.draft(_sequence([1, 2, 3, 4, 5, 6, 7, 1, 2, 3])) == [4, 5, 6]
-    assert lookup.draft(_sequence([1, 2, 3, 9, 1, 2, 3, 4, 5, 6, 1, 2, 3])) == [4, 5, 6]
-    assert lookup.draft(_sequence([1, 2, 3, 4, 5])) == []
+    assert lookup.draft(_sequence([1, 2, 3, 9, 1, 2, 3, 4, 5, 6, 1, 2, 3], name="b")) == [4, 5, 6]
+    assert lookup.draft(_sequence([1, 2, 3, 4, 5], name="c")) == []
 
 
 def test_no_more_is_guessed_than_may_still_be_said() -> None:
@@ -94,3 +95,10 @@ def test_the_tokens_are_those_without_guessing(
         steps.append(num_steps)
     assert answers[0] == answers[1]
     assert steps[1] < steps[0]
+
+
+def test_nothing_of_a_request_lives_on_after_its_end(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, prompt_lookup_tokens=5))
+    caller.add("a", [1, 2, 3] * 20, 50, sampling=SamplingParams(temperature=0.0, logit_bias=NARROW))
+    caller.run()
+    assert not [each for each in gc.get_objects() if isinstance(each, Sequence)]
