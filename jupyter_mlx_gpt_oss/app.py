@@ -6,8 +6,10 @@ Imported at every start of a notebook server, so nothing here may import a model
 import asyncio
 import ipaddress
 import os
+import sys
 from functools import cached_property
 from pathlib import Path
+from typing import cast
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -181,8 +183,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             os.environ[URL_VARIABLE] = self.base_url
             os.environ[KEY_VARIABLE] = self.door.api_key
         if self.is_headless:
-            self.log.info("%s", self._snippet())
-        if self.preload:
+            # Said to whoever started it, and not logged: it names a file of theirs.
+            sys.stderr.write(f"{self._snippet()}\n")
+            sys.stderr.flush()
+        if self.preload or self.engine_url:  # a remote engine's model is known once it is asked for it
             self._preloading = asyncio.get_running_loop().create_task(self._preload())
 
     @override
@@ -214,7 +218,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     def _open_log(self) -> None:
         try:
-            self._joined_log.open(self.log_file)
+            self._joined_log.open(self.log_file, cast("int | str", self._server.log_level))
         except OSError as error:
             self.log.warning("No log can be written to %s: %s.", self.log_file, error.strerror)
         settings = self._server.web_app.settings
@@ -245,7 +249,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         try:
             await self.service.engine.load()
         except GptOssError as error:
-            self.log.error("%s could not be loaded: %s", self.model, error.message)  # noqa: TRY400  no traceback
+            self.log.error("%s could not be loaded: %s", self._model_name, error.message)  # noqa: TRY400  no traceback
 
     def _refuse_open_address(self) -> None:
         ip = self._server.ip

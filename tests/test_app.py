@@ -170,6 +170,22 @@ def test_the_headless_command_serves_below_gpt_oss_and_at_the_root(tmp_path: Pat
     assert server.returncode == 0
 
 
+def test_the_file_of_the_key_is_told_to_whoever_starts_the_command_and_not_to_the_log(tmp_path: Path) -> None:
+    log = tmp_path / "server.log"
+    with headless(tmp_path, "--port", "0", "--log-file", str(log)) as server:
+        assert server.stderr is not None
+        lines: list[str] = []
+        while not lines or "chat.completions.create" not in lines[-1]:
+            lines.append(server.stderr.readline())
+        server.terminate()
+        server.stderr.read()
+    assert "jupyter_mlx_gpt_oss/api_key" in "".join(lines)
+    logged = log.read_text(encoding="utf-8")
+    assert "stopping" in logged
+    assert "api_key" not in logged
+    assert " DEBUG " not in logged
+
+
 def test_an_open_address_without_a_chosen_key_is_refused_with_the_line_that_sets_one(tmp_path: Path) -> None:
     with headless(tmp_path, "--host", "0.0.0.0", "--port", "0") as server:
         assert server.stderr is not None

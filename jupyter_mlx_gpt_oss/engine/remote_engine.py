@@ -24,6 +24,7 @@ from jupyter_mlx_gpt_oss.errors import (
     GptOssError,
     InvalidRequestError,
     ModelLoadError,
+    ModelNotFoundError,
     QueueFullError,
     RemoteEngineError,
 )
@@ -187,6 +188,8 @@ class RemoteEngine:
         for server in self._servers:
             try:
                 self._status = EngineStatus(state=EngineState.READY, model=_info(await server.look(name)))
+            except ModelLoadError as error:  # the server has loaded what it has, and this is not it
+                refused = refused or ModelNotFoundError(error.message, param="model")
             except _SERVER_FAULTS as error:
                 refused = refused or error
             else:

@@ -33,8 +33,12 @@ class ServerLog:
         self._package_log = logging.getLogger("jupyter_mlx_gpt_oss")
         self._file: RotatingFileHandler | None = None
 
-    def open(self, path: str) -> None:
-        """Join the logs, and write all lines to a file too, if there is a path.
+    def open(self, path: str, level: int | str) -> None:
+        """Join the logs, and write lines to a file too, if there is a path.
+
+        Args:
+            path: of the file, or empty.
+            level: of the least line in it; a server's own log hands all lines on, and leaves this to what takes them.
 
         Raises:
             OSError: the file cannot be written; the logs are joined all the same.
@@ -44,6 +48,7 @@ class ServerLog:
             self._file = RotatingFileHandler(
                 path, maxBytes=MAX_FILE_BYTES, backupCount=NUM_OLD_FILES, encoding="utf-8"
             )
+            self._file.setLevel(level)
             self._file.setFormatter(logging.Formatter(_FORMAT))
             for log in {id(log): log for log in (self._log, self._server_log)}.values():
                 log.addHandler(self._file)

@@ -113,7 +113,7 @@ OPERATIONS: tuple[Operation, ...] = (
         request=LoadRequest,
         is_body_required=False,
         answers=((200, ModelCard), (202, ModelState)),
-        errors=_LOADING,
+        errors=(*_LOADING, ModelNotFoundError),
     ),
     Operation(
         method="post",

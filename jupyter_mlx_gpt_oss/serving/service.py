@@ -15,7 +15,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from jupyter_mlx_gpt_oss.engine.base import Engine, EngineState, EngineStatus
-from jupyter_mlx_gpt_oss.errors import EngineError
+from jupyter_mlx_gpt_oss.errors import GptOssError
 from jupyter_mlx_gpt_oss.serving.background import Background
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
@@ -178,7 +178,7 @@ class Service:
             return await models.load(
                 request, self._background, patience_seconds=self._config.keep_alive_seconds
             )
-        except EngineError:
+        except GptOssError:
             self.model_name = before  # as the engine does: a name that cannot be loaded is not tried again
             raise
 

@@ -32,7 +32,9 @@ class PromptLookup:
 
     def __init__(self, max_draft_tokens: int) -> None:
         self._max_draft_tokens = max_draft_tokens
-        self._request_id: str | None = None  # not the sequence: it would live on with its caches after its end
+        self._request_id: str | None = (
+            None  # not the sequence: it would live on with its caches after its end
+        )
         self._index = _Index()
         self._plain_seconds = 0.0
         self._gain = _WORTH

@@ -29,6 +29,7 @@ from jupyter_mlx_gpt_oss.errors import (
     GptOssError,
     InvalidRequestError,
     ModelLoadError,
+    ModelNotFoundError,
     QueueFullError,
     RemoteEngineError,
 )
@@ -280,7 +281,7 @@ async def test_the_model_is_the_one_that_the_server_lists(behind: ScriptedEngine
         model = await engine.load()
         assert (model.name, model.context_length, model.is_demo) == (MODEL, CONTEXT_LENGTH, False)
         assert await engine.load(MODEL) == model
-        with pytest.raises(ModelLoadError, match="serves openai/gpt-oss-120b"):
+        with pytest.raises(ModelNotFoundError, match="serves openai/gpt-oss-120b"):
             await engine.load("another")
         assert engine.status().state is EngineState.READY
 

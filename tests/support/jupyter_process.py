@@ -88,12 +88,7 @@ def _started_thin(home: Path, arguments: tuple[str, ...], cwd: Path) -> Iterator
         _started(Path(far_home), command, cwd) as far,
         checking_proxy(far.openai_url) as url,
     ):
-        # Preloaded: it asks for the model's name at its start, not with the first question.
-        remote = (
-            f"--GptOss.engine_url={url}",
-            f"--GptOssRemote.key={_FAR_KEY}",
-            "--GptOss.preload=True",
-        )
+        remote = (f"--GptOss.engine_url={url}", f"--GptOssRemote.key={_FAR_KEY}")
         with _started(home, (*near_options, *remote), cwd) as server:
             yield replace(server, far=far)
 

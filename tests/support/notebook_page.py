@@ -117,7 +117,9 @@ class NotebookPage:
         for _ in range(_KEY_PRESSES):
             self.page.keyboard.press("Control+Enter")
             with suppress(AssertionError):
-                expect(self.prompt(index)).not_to_have_text("[ ]:", timeout=TIMEOUT_MILLISECONDS / _KEY_PRESSES)
+                expect(self.prompt(index)).not_to_have_text(
+                    "[ ]:", timeout=TIMEOUT_MILLISECONDS / _KEY_PRESSES
+                )
                 return
         expect(self.prompt(index)).not_to_have_text("[ ]:")
 

@@ -192,7 +192,7 @@ def _logprobs(token_id: int, num_logprobs: int | None) -> tuple[TokenLogprobs, .
     """Say that each token was sampled with -0.5, and would have been followed by the ids before it with less."""
     if num_logprobs is None:
         return ()
-    top = tuple((token_id - rank, -0.5 - rank) for rank in range(num_logprobs))
+    top = tuple(((token_id - rank) % NUM_TOKENS, -0.5 - rank) for rank in range(num_logprobs))
     return (TokenLogprobs(-0.5, top),)
 
 
