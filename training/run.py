@@ -2,7 +2,7 @@
 
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4.
 
-Usage: python -m training.run [--out training/out] [--tokens 20e6 11e6] [--families 22000]
+Usage: python -m training.run [--out training/out] [--tokens 17e6 9e6] [--families 22000]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -45,7 +45,7 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--tokens", nargs=2, default=["20e6", "11e6"], help="to train on, in each leg")
+    parser.add_argument("--tokens", nargs=2, default=["17e6", "9e6"], help="to train on, in each leg")
     parser.add_argument("--families", type=int, default=22_000, help="families of each corpus")
     options = parser.parse_args()
     data = ["--data", *map(str, make_corpora(options.out, options.families))]
