@@ -186,9 +186,19 @@ def mask_logits(logits: Logits, rows: Sequence[Allowed | None]) -> Logits:
     return Logits(mx.where(mx.array(keep), logits.values, -mx.inf), logits.token_ids)
 
 
-def allows_any(row: Allowed, token_ids: npt.NDArray[np.int64] | None) -> bool:
-    """Say whether a row can be drawn from these candidates; None is the whole vocabulary."""
-    return token_ids is None or bool(row[token_ids].any())
+def starved_rows(masked: Logits, rows: Sequence[Allowed | None]) -> list[int]:
+    """Return the constrained rows of which no candidate is left; none if the whole vocabulary was scored.
+
+    Rows of a batch may each have candidates of their own, so that only the values tell.
+
+    Args:
+        masked: what `mask_logits` gave for the rows.
+        rows: B of them; None: the row is free.
+    """
+    if masked.token_ids is None or all(row is None for row in rows):
+        return []
+    best: Any = masked.values.max(axis=-1).tolist()
+    return [index for index, row in enumerate(rows) if row is not None and best[index] == -np.inf]
 
 
 def _reason(error: str) -> str:

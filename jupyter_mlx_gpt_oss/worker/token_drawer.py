@@ -10,7 +10,7 @@ import numpy as np
 
 from jupyter_mlx_gpt_oss.engine.request import TokenLogprobs
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
-from jupyter_mlx_gpt_oss.worker.constraint import Allowed, allows_any, mask_logits
+from jupyter_mlx_gpt_oss.worker.constraint import Allowed, mask_logits, starved_rows
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Logits
 from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
@@ -93,14 +93,11 @@ class TokenDrawer:
     def _sample(
         self, hidden: mx.array, logits: Logits, masks: list[Allowed | None], rows: list[SamplingRow]
     ) -> list[int]:
-        tokens: Any = sample(mask_logits(logits, masks), rows).tolist()
+        masked = mask_logits(logits, masks)
+        tokens: Any = sample(masked, rows).tolist()
         # A head that scores a part of the vocabulary may have nothing that a grammar allows: those rows alone are scored
         # over all of it, so that the others draw what they would have drawn without them.
-        starved = [
-            index
-            for index, mask in enumerate(masks)
-            if mask is not None and not allows_any(mask, logits.token_ids)
-        ]
+        starved = starved_rows(masked, masks)
         if starved:
             full = self._full_head(hidden[mx.array(starved)], [])
             again: Any = sample(

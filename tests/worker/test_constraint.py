@@ -23,8 +23,8 @@ from jupyter_mlx_gpt_oss.worker.constraint import (
     Allowed,
     Constraint,
     ConstraintFactory,
-    allows_any,
     mask_logits,
+    starved_rows,
 )
 from jupyter_mlx_gpt_oss.worker.head import Logits
 
@@ -514,9 +514,14 @@ def test_logits_of_free_rows_stay_as_they_are() -> None:
 
 def test_candidates_may_hold_nothing_that_is_allowed(factory: ConstraintFactory) -> None:
     allowed = _compiled(factory, tools=_TOOLS).allowed()
-    assert not allows_any(allowed, np.array([5, 9]))
-    assert allows_any(allowed, np.array([5, 9, SPECIAL_TOKENS["<|channel|>"]]))
-    assert allows_any(allowed, None)
+    candidates = np.array([5, 9, SPECIAL_TOKENS["<|channel|>"]])
+    # The channel's token is a candidate of the first and the last row, and not of the second.
+    values = mx.array([[0.0, 0.0, 0.0], [0.0, 0.0, -np.inf], [0.0, 0.0, 0.0]])
+    masks = [allowed, allowed, None]
+    assert starved_rows(mask_logits(Logits(values, candidates), masks), masks) == [1]
+    masks = [None, None, None]
+    assert starved_rows(mask_logits(Logits(values, candidates), masks), masks) == []
+    assert starved_rows(Logits(mx.zeros((1, NUM_TOKENS)), None), [allowed]) == []
 
 
 def test_a_model_without_the_tokens_of_a_grammar_cannot_keep_to_it(
