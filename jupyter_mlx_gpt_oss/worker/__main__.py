@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from collections.abc import Callable
 
 from jupyter_mlx_gpt_oss.engine.frames import (
@@ -22,6 +23,7 @@ from jupyter_mlx_gpt_oss.worker.ranks import Ranks, join_ranks
 
 _Post = Callable[[Report], None]
 _Next = Callable[[float | None], Command | None]
+_LAST_WORD_SECONDS = 5.0
 _QUIET_SECONDS = 2.0  # without a command, before what later requests will need is prepared
 
 
@@ -73,10 +75,10 @@ def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None
             config.model, config.context_length, lambda progress: post(LoadProgress(progress)), ranks
         )
     except EngineError as error:
-        post(LoadFailed(error.code, error.message))
+        _fail(error, post, ranks)
         return
     except MemoryError:
-        post(LoadFailed(OutOfMemoryError.code, "There is not enough memory to load the model."))
+        _fail(OutOfMemoryError("There is not enough memory to load the model."), post, ranks)
         return
     post(Loaded(loaded.info))
     loop = EngineLoop(loaded, config, post, ranks)
@@ -90,6 +92,15 @@ def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None
         elif not is_prepared:
             loop.prepare()
             is_prepared = True
+
+
+def _fail(error: EngineError, post: _Post, ranks: Ranks) -> None:
+    """Report that the model cannot be loaded."""
+    post(LoadFailed(error.code, error.message))
+    if not ranks.is_leader:
+        time.sleep(
+            _LAST_WORD_SECONDS
+        )  # the end of a rank ends rank 0, which is to say first what it found too
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ LESSONS = sorted((Path(__file__).parents[2] / "notebooks").glob("*.ipynb"))
 TITLES = [
     "01_quickstart",
     "02_tools",
+    "03_python",
     "04_structured_answers",
     "05_clients",
     "06_real_checkpoints",
