@@ -18,6 +18,7 @@ Scenarios:
     chat, loop, loop-bare, agents, edit
                 the conversations of benchmarks.conversations: prompt tokens, those of them that were computed as the server's
                 usage tells it, seconds in all, and the seconds to the first frame of the last answer
+    chat-paused chat, with two seconds between an answer and the next message, in which somebody reads
 """
 
 import argparse
@@ -178,7 +179,7 @@ async def _long(server: Server, num_words: int) -> Figures:
     }
 
 
-async def _talk(server: Server, talk: Talk) -> Figures:
+async def _talk(server: Server, talk: Talk, think: float = 0.0) -> Figures:
     seen: list[Stream] = []
 
     async def send(body: dict[str, Any]) -> Message:
@@ -186,7 +187,7 @@ async def _talk(server: Server, talk: Talk) -> Figures:
         return seen[-1].message
 
     start = time.perf_counter()
-    await talk(send, 0.0)
+    await talk(send, think)
     return {
         "prompt_tokens": sum(stream.num_prompt for stream in seen),
         "computed_tokens": sum(stream.num_prompt - stream.num_cached for stream in seen),
@@ -202,6 +203,7 @@ SCENARIOS: dict[str, Scenario] = {
     "eight": partial(_many, count=8),
     "long": partial(_long, num_words=8000),
     **{name: partial(_talk, talk=talk) for name, talk in TALKS.items()},
+    "chat-paused": partial(_talk, talk=TALKS["chat"], think=2.0),
 }
 
 

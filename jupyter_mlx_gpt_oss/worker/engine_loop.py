@@ -253,9 +253,7 @@ class EngineLoop:
         with self._guard(sequence):
             if not sequence.caches:
                 self._caches.begin(sequence)
-            self._runner.read(
-                Chunk(sequence, min(sequence.num_next, self._pace.prefill_tokens(num_decoding=1)))
-            )
+            self._runner.read(Chunk(sequence, min(sequence.num_next, self._pace.ahead_tokens())))
             if sequence.num_uncomputed:
                 self._ahead.put_back(sequence)
 

@@ -6,6 +6,7 @@ next token, wherever a step without a prompt keeps that bound; when nobody waits
 
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
 _LEAST_TOKENS = 8
+_AHEAD_SECONDS = 0.03
 _MEMORY = 4  # steps over which a measurement fades
 
 
@@ -39,10 +40,16 @@ class Pace:
 
     def prefill_tokens(self, num_decoding: int) -> int:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
+        return self._affordable(self._prefill_seconds(num_decoding))
+
+    def ahead_tokens(self) -> int:
+        """Return how many tokens may be read that nobody has asked for: a request that comes meanwhile waits for them."""
+        return self._affordable(_AHEAD_SECONDS)
+
+    def _affordable(self, seconds: float) -> int:
         if self._token_seconds is None:
             return min(_FIRST_TOKENS, self._max_tokens)
-        affordable = int(self._prefill_seconds(num_decoding) / max(self._token_seconds, 1e-9))
-        return min(self._max_tokens, max(_LEAST_TOKENS, affordable))
+        return min(self._max_tokens, max(_LEAST_TOKENS, int(seconds / max(self._token_seconds, 1e-9))))
 
     def _prefill_seconds(self, num_decoding: int) -> float:
         """Return for how long the next step may read prompts."""

@@ -33,6 +33,13 @@ def test_where_answers_alone_take_longer_than_the_gap_prompts_get_half_of_a_step
     assert 69 <= pace.prefill_tokens(num_decoding=4) <= 70
 
 
+def test_what_nobody_has_asked_for_is_read_in_steps_that_hold_up_nobody() -> None:
+    pace = _pace()
+    assert pace.ahead_tokens() == 64
+    pace.note(num_prefill_tokens=100, num_decoding=0, seconds=0.1)
+    assert 25 <= pace.ahead_tokens() <= 30
+
+
 def test_a_slower_step_counts_at_once_and_a_faster_one_slowly() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=0.1)
