@@ -4,7 +4,8 @@
     python -m benchmarks.make_checkpoint full DIR           the same with 2 layers and 8 experts
     python -m benchmarks.make_checkpoint proportioned DIR   24 layers, 32 experts top-4, hidden 128, expert width 2048
     python -m benchmarks.make_checkpoint tiny DIR           for tests: 4 layers, 1,024 tokens of vocabulary
-    ... --layout openai                                     OpenAI's own names: gate_up_proj_blocks, bf16 rest
+    ... --layout openai                                     OpenAI's own names: gate_up_proj_blocks, plain rest
+    ... --layout mlx-plain                                  MLX's names, plain rest
 
 `20b` is for a GPU or a Mac. `full` proves that the real quantised path works; on a CPU it is far too slow to measure.
 `proportioned` has the number of layers and experts of gpt-oss-20b, so that its steps are made of the same many small operations;
@@ -110,6 +111,7 @@ class CheckpointMaker:
         mx.random.seed(seed)
         self._shape = shape
         self._is_openai = layout == "openai"
+        self._is_plain = layout != "mlx"
         self._weights: dict[str, mx.array] = {}
         self.quantization: dict[str, Any] = {"group_size": _EXPERT_GROUP, "bits": 4, "mode": "mxfp4"}
 
@@ -121,7 +123,7 @@ class CheckpointMaker:
         )
         self._linear("lm_head", shape.vocabulary, shape.hidden, has_bias=False, gain=4.0)
         self._weights["model.norm.weight"] = mx.ones((shape.hidden,), shape.dtype)
-        if shape.vocabulary == _WHOLE_VOCABULARY and not self._is_openai:
+        if shape.vocabulary == _WHOLE_VOCABULARY and not self._is_plain:
             self._teach_header()
         yield self._taken()
         for index in range(shape.layers):
@@ -170,7 +172,7 @@ class CheckpointMaker:
     ) -> None:
         if has_bias:
             self._weights[f"{name}.bias"] = mx.zeros((outputs,), self._shape.dtype)
-        if self._is_openai:
+        if self._is_plain:
             noise = mx.random.normal((outputs, inputs)) * (gain / inputs**0.5)
             self._weights[f"{name}.weight"] = noise.astype(self._shape.dtype)
             return
@@ -259,7 +261,7 @@ def make_checkpoint(kind: str, directory: Path, layout: str = "mlx", seed: int =
     Args:
         kind: a key of SHAPES.
         directory: made if need be.
-        layout: `mlx` or `openai`.
+        layout: `mlx`, `mlx-plain` or `openai`.
         seed: of the weights.
     """
     config = directory / "config.json"  # written last
@@ -306,7 +308,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make a gpt_oss checkpoint with random weights.")
     parser.add_argument("kind", choices=sorted(SHAPES))
     parser.add_argument("directory", type=Path)
-    parser.add_argument("--layout", choices=("mlx", "openai"), default="mlx")
+    parser.add_argument("--layout", choices=("mlx", "mlx-plain", "openai"), default="mlx")
     arguments = parser.parse_args()
     directory = make_checkpoint(arguments.kind, arguments.directory, arguments.layout)
     num_bytes = sum(file.stat().st_size for file in directory.glob("model*.safetensors"))

@@ -96,6 +96,14 @@ def test_openais_own_layout_gives_the_tokens_of_mlx_lm(
     assert asyncio.run(_alone(tiny_openai_checkpoint, prompts[:2], 40)) == expected
 
 
+def test_a_rest_that_is_not_quantised_gives_the_tokens_of_mlx_lm(
+    tmp_path: Path, prompts: list[tuple[int, ...]]
+) -> None:
+    directory = make_checkpoint("tiny", tmp_path, layout="mlx-plain")
+    expected = _expected(directory, prompts[:2], 40)
+    assert asyncio.run(_alone(directory, prompts[:2], 40)) == expected
+
+
 def test_the_demo_gives_with_its_narrow_head_what_mlx_lm_gives_with_the_full_one() -> None:
     questions = ("Tell me a story.", "Count to 60.", "Recite a poem.", "Give me a table of planets.")
     prompts = [
