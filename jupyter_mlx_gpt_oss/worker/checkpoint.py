@@ -5,6 +5,7 @@ Both layouts hold: mlx-community's (MXFP4 experts split into gate_proj and up_pr
 """
 
 import json
+import re
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
 
+_WEIGHT_FILE = re.compile(r"[\w.-]{1,200}\.safetensors")
 _MODEL_TYPE = "gpt_oss"
 _DEFAULT_CONTEXT_LENGTH = 131_072  # openai/gpt-oss model card
 
@@ -126,7 +128,7 @@ def _indexed_names(index: Path) -> list[str]:
         raise ModelLoadError(
             f"{index.name} of {index.parent.name!r} cannot be read: {_reason(error)}. Download it again."
         ) from error
-    if not names or any(Path(name).name != name or "\0" in name for name in names):
+    if not names or not all(map(_WEIGHT_FILE.fullmatch, names)):
         raise ModelLoadError(
             f"{index.name} of {index.parent.name!r} names no weight files. Download it again."
         )

@@ -64,6 +64,17 @@ def test_a_missing_shard_is_named(copy: Path) -> None:
         read_checkpoint(copy)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["../model.safetensors", "x" * 300 + ".safetensors", "a\x00.safetensors", "model.bin", "", {"a": 1}, 5],
+)
+def test_an_index_that_names_no_weight_file_is_refused(copy: Path, name: object) -> None:
+    index = {"weight_map": {"a": "model.safetensors", "b": name}}
+    (copy / "model.safetensors.index.json").write_text(json.dumps(index))
+    with pytest.raises(ModelLoadError, match="names no weight files"):
+        read_checkpoint(copy)
+
+
 def test_weights_that_do_not_fit_the_config_are_refused(copy: Path) -> None:
     config = json.loads((copy / "config.json").read_text())
     (copy / "config.json").write_text(json.dumps({**config, "num_hidden_layers": 6, "layer_types": None}))
