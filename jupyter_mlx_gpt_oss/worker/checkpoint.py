@@ -5,8 +5,8 @@ Both layouts hold: mlx-community's (MXFP4 experts split into gate_proj and up_pr
 """
 
 import json
-import re
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
