@@ -101,8 +101,11 @@ def test_the_page_follows_the_model(page: Page, server: JupyterProcess, complain
     expect(page.get_by_text("POST v1/chat/completions")).to_be_visible()
     expect(page.locator("#connection")).to_have_text("live")
     assert before == "0"
-    assert "MB" in page.locator(".memory").inner_text()
-    assert page.locator(".shares rect").count() == 3
+    if server.far is None:
+        assert "MB" in page.locator(".memory").inner_text()
+        assert page.locator(".shares rect").count() == 3
+    else:  # another machine's memory is not told
+        assert "–" in page.locator(".memory").inner_text()  # noqa: RUF001
     assert "Hello" not in page.locator("#live").inner_text()
     assert complaints == []
 
