@@ -98,9 +98,8 @@ def _fail(error: EngineError, post: _Post, ranks: Ranks) -> None:
     """Report that the model cannot be loaded."""
     post(LoadFailed(error.code, error.message))
     if not ranks.is_leader:
-        time.sleep(
-            _LAST_WORD_SECONDS
-        )  # the end of a rank ends rank 0, which is to say first what it found too
+        # The end of a rank ends rank 0, which is to say first what it found too.
+        time.sleep(_LAST_WORD_SECONDS)
 
 
 if __name__ == "__main__":

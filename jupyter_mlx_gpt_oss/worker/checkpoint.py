@@ -13,7 +13,7 @@ from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
 
-_WEIGHT_FILE = re.compile(r"[\w.-]{1,200}\.safetensors")
+_WEIGHT_FILE = re.compile(r"[\w.-]{1,200}\.safetensors", re.ASCII)  # any file system takes such a name
 _MODEL_TYPE = "gpt_oss"
 _DEFAULT_CONTEXT_LENGTH = 131_072  # openai/gpt-oss model card
 

@@ -1,12 +1,13 @@
 """Times of past steps to the number of prompt tokens that the next step may compute.
 
 While answers are being written, a prompt is read in chunks so small that no answer waits longer than a bound for its
-next token, wherever a step without a prompt keeps that bound; when nobody waits, in chunks as large as pays. Measured on the machine it runs on, never assumed.
+next token, wherever a step without a prompt keeps that bound; when nobody waits, in chunks as large as pays. Measured on
+the machine it runs on, never assumed.
 """
 
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
 _LEAST_TOKENS = 8
-_AHEAD_SECONDS = 0.03
+_AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
 
 

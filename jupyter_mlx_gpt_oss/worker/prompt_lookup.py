@@ -32,9 +32,8 @@ class PromptLookup:
 
     def __init__(self, max_draft_tokens: int) -> None:
         self._max_draft_tokens = max_draft_tokens
-        self._request_id: str | None = (
-            None  # not the sequence: it would live on with its caches after its end
-        )
+        # Not the sequence itself: it would live on with its caches after its end.
+        self._request_id: str | None = None
         self._index = _Index()
         self._plain_seconds = 0.0
         self._gain = _WORTH

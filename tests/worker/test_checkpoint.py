@@ -66,7 +66,16 @@ def test_a_missing_shard_is_named(copy: Path) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["../model.safetensors", "x" * 300 + ".safetensors", "a\x00.safetensors", "model.bin", "", {"a": 1}, 5],
+    [
+        "../model.safetensors",
+        "x" * 300 + ".safetensors",
+        "\N{GREEK SMALL LETTER ALPHA}" * 200 + ".safetensors",
+        "a\x00.safetensors",
+        "model.bin",
+        "",
+        {"a": 1},
+        5,
+    ],
 )
 def test_an_index_that_names_no_weight_file_is_refused(copy: Path, name: object) -> None:
     index = {"weight_map": {"a": "model.safetensors", "b": name}}
