@@ -105,9 +105,10 @@ class EngineProcess:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         try:
-            loaded = await self._start()
-            if loaded.done() and not loaded.exception():
-                self._send(stream)
+            if not self._is_restarting:  # which sends all that wait
+                loaded = await self._start()
+                if loaded.done() and not loaded.exception():
+                    self._send(stream)
             while True:
                 news = await stream.next()
                 yield news
@@ -167,7 +168,7 @@ class EngineProcess:
         """Return after how much silence the worker counts as stuck; None while it has nothing to do."""
         if self._status.state is EngineState.LOADING:
             return _LOADING_PATIENCE * self._config.stall_timeout_seconds
-        return self._config.stall_timeout_seconds if self._requests else None
+        return self._config.stall_timeout_seconds if self._requests.unfinished else None
 
     def _lose(self, code: int) -> None:
         """Go on after a process that ended by itself: resume what can be resumed in a new one."""
@@ -183,15 +184,21 @@ class EngineProcess:
             return
         self._worker = self._reader = None
         self._status = EngineStatus(state=EngineState.UNLOADED)
+        if self._loaded is not None and not self._loaded.done():
+            self._loaded.set_exception(dead)
         if self._requests.resume(dead):
             self._restarting = asyncio.create_task(self._restart(), name="gpt-oss engine restart")
+
+    @property
+    def _is_restarting(self) -> bool:
+        return self._restarting is not None and not self._restarting.done()
 
     async def _restart(self) -> None:
         delay = min(_MAX_BACKOFF_SECONDS, 2.0**self._num_crashes_in_a_row - 1)
         self._num_restarts += 1
         self._num_crashes_in_a_row += 1
         await asyncio.sleep(delay)
-        if not self._requests:
+        if not self._requests.unfinished:
             return  # nobody waits any more
         try:
             await self._start()
@@ -287,12 +294,14 @@ class EngineProcess:
         )
         self._status = EngineStatus(state=EngineState.READY, model=model, memory_bytes=model.weight_bytes)
         self._loaded.set_result(model)
-        for stream in self._requests:
+        for stream in self._requests.unfinished:
             self._send(stream)
         self._await_requests()
 
     def _take_step(self, report: StepDone) -> None:
-        self._num_crashes_in_a_row = 0
+        has_computed = report.step_seconds > 0  # else it tells of a queue that has changed
+        if has_computed:
+            self._num_crashes_in_a_row = 0
         self._status = replace(
             self._status,
             num_running=report.num_running,
@@ -301,7 +310,7 @@ class EngineProcess:
             live_kv_bytes=report.live_kv_bytes,
             prefix_cache_bytes=report.prefix_cache_bytes,
             snapshot_bytes=report.snapshot_bytes,
-            step_seconds=report.step_seconds,
+            step_seconds=report.step_seconds if has_computed else self._status.step_seconds,
         )
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:

@@ -39,9 +39,14 @@ class OpenRequests:
         return iter(tuple(self._streams.values()))
 
     @property
+    def unfinished(self) -> tuple[Stream, ...]:
+        """Requests that wait for the worker; the others wait for their clients."""
+        return tuple(stream for stream in self if not stream.is_finished)
+
+    @property
     def num_unsent(self) -> int:
         """Requests that no worker has yet."""
-        return sum(not stream.is_sent for stream in self)
+        return sum(not stream.is_sent for stream in self.unfinished)
 
     def open(self, request: GenerationRequest) -> Stream:
         """Accept a request.
@@ -73,15 +78,15 @@ class OpenRequests:
             stream.tell(news)
 
     def resume(self, error: GptOssError) -> bool:
-        """Make every request one that goes on behind what was emitted; return whether any does.
+        """Make every unfinished request one that goes on behind what was emitted; return whether any does.
 
         Args:
             error: what those are told that were resumed too often.
         """
-        given_up = [stream for stream in self if not stream.resume()]
-        for stream in given_up:
-            stream.tell(error)
-        return len(given_up) < len(self)
+        for stream in self.unfinished:
+            if not stream.resume():
+                stream.tell(error)
+        return bool(self.unfinished)
 
     def _check_queue(self, caller: str) -> None:
         limit = self._config.max_running_requests + self._config.max_waiting_requests

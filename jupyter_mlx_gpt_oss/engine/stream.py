@@ -18,6 +18,8 @@ class Stream:
     start_seconds: float
     is_sent: bool = False
     """Whether the worker has it."""
+    is_finished: bool = False
+    """Whether its end was told, though it may not have been read yet."""
     _news: asyncio.Queue[Progress | TokenOutput | GptOssError] = field(default_factory=asyncio.Queue)
     _emitted: list[int] = field(default_factory=list)
     _num_resumes: int = 0
@@ -26,6 +28,9 @@ class Stream:
         """Add to what the iterator reads."""
         if isinstance(news, TokenOutput):
             self._emitted += news.token_ids
+            self.is_finished |= news.finish_reason is not None
+        elif isinstance(news, GptOssError):
+            self.is_finished = True
         self._news.put_nowait(news)
 
     async def next(self) -> Progress | TokenOutput:

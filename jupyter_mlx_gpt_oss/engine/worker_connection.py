@@ -112,12 +112,14 @@ class WorkerConnection:
 
     async def close(self, timeout_seconds: float) -> int:
         """End the process: politely by closing the socket, then by force. Return its exit status."""
-        self._writer.close()
-        with contextlib.suppress(OSError):
-            await self._writer.wait_closed()
+        self._writer.close()  # once it has read what is on its way
         try:
             return await asyncio.wait_for(self._process.wait(), timeout_seconds)
         except TimeoutError:
             with contextlib.suppress(ProcessLookupError):
                 self._process.kill()
             return await self._process.wait()
+        finally:
+            self._writer.transport.abort()  # a process that was stopped has left things unread
+            with contextlib.suppress(OSError):
+                await self._writer.wait_closed()

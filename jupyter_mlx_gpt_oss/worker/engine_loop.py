@@ -22,7 +22,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
 )
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError, OutOfMemoryError
-from jupyter_mlx_gpt_oss.worker.constraint import Constraint
+from jupyter_mlx_gpt_oss.worker.grammar_compiler import GrammarCompiler
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.pace import Pace
@@ -36,6 +36,9 @@ from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
 from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn
 
 _log = logging.getLogger(__name__)
+_GRAMMAR_WAIT_SECONDS = (
+    0.02  # at most, before commands are looked at again, where there is nothing to compute
+)
 
 
 class EngineLoop:
@@ -59,13 +62,15 @@ class EngineLoop:
         self._post = post
         self._scheduler = Scheduler(max_running=config.max_running_requests)
         self._pace = Pace(max_tokens=config.max_prefill_tokens, max_gap_seconds=config.max_token_gap_seconds)
-        self._clock = ranks.clock
+        self._ranks, self._clock = ranks, ranks.clock
         self._memory = ranks.share(
             lambda: MemoryBudget.measure(loaded.model, config.prefix_cache_bytes), MemoryBudget
         )
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
         self._runner = make_runner(loaded, self._caches, ranks)
+        self._compiler = GrammarCompiler(self._constraints.compile)
+        self._compiling: dict[str, Sequence] = {}
         self._finished: list[Sequence] = []
         self._ahead = ReadAhead(self._caches.knows)
 
@@ -76,7 +81,11 @@ class EngineLoop:
     @property
     def is_idle(self) -> bool:
         """Whether there is nothing to compute."""
-        return not (self._scheduler.num_running or self._scheduler.num_waiting or self._ahead)
+        return not (self._has_sequences or self._compiling or self._ahead)
+
+    @property
+    def _has_sequences(self) -> bool:
+        return bool(self._scheduler.num_running or self._scheduler.num_waiting)
 
     def take(self, command: Command) -> None:
         """Carry out a command; takes effect with the next step."""
@@ -85,8 +94,11 @@ class EngineLoop:
                 self._ahead.stop()
                 self._add(request)
             case Abort(request_id=request_id):
+                self._compiler.forget(request_id)
+                self._compiling.pop(request_id, None)
                 if aborted := self._scheduler.remove(request_id):
                     self._keep(aborted)
+                self._report([], 0.0)
             case Precompute(prompt_token_ids=prompt_token_ids):
                 self._ahead.add(prompt_token_ids)
             case _:
@@ -94,7 +106,8 @@ class EngineLoop:
 
     def step(self) -> None:
         """Compute one step and report it."""
-        if not (self._scheduler.num_running or self._scheduler.num_waiting):
+        self._take_compiled()
+        if not self._has_sequences:
             self._compute_ahead()
             return
         start = self._clock()
@@ -123,28 +136,33 @@ class EngineLoop:
     def _add(self, request: GenerationRequest) -> None:
         room = self._info.context_length - len(request.prompt_token_ids)
         sequence = Sequence(request, max_tokens=min(request.max_tokens, room))
-        try:
-            sequence.constraint = self._constraint(request)
-        except InvalidRequestError as error:
-            self._fail(sequence, error)
-            return
         if not self._memory.fits(sequence, running=()):
             message = self._memory.refusal(sequence)
             self._post(RequestFailed(request.request_id, OutOfMemoryError.code, message))
             return
-        ahead = self._scheduler.num_running + self._scheduler.num_waiting
-        self._scheduler.add(sequence)
+        ahead = self._scheduler.num_running + self._num_waiting
+        if request.grammar is None:
+            self._scheduler.add(sequence)
+        else:
+            self._compiling[request.request_id] = sequence
+            self._compiler.begin(request)
         progress = Progress(stage=ProgressStage.QUEUED, done=ahead)
         self._report([RequestOutput(request.request_id, progress=progress)], 0.0)
 
-    def _constraint(self, request: GenerationRequest) -> Constraint | None:
-        """Compile a request's grammar, and go to where a resumed answer stands in it."""
-        if request.grammar is None:
-            return None
-        constraint = self._constraints.compile(request.grammar)
-        for token_id in request.output_token_ids:
-            constraint.accept(token_id)
-        return constraint
+    def _take_compiled(self) -> None:
+        """Put the sequences whose grammars are compiled into the queue; wait for one where there is nothing else to do."""
+        if not self._compiling:
+            return
+        seconds = 0.0 if self._has_sequences else _GRAMMAR_WAIT_SECONDS
+        for request_id in self._ranks.share(lambda: self._compiler.finished(seconds), list[str]):
+            sequence = self._compiling.pop(request_id)
+            with self._guard(sequence):
+                sequence.constraint = self._compiler.take(request_id)
+                self._scheduler.add(sequence)
+
+    @property
+    def _num_waiting(self) -> int:
+        return self._scheduler.num_waiting + len(self._compiling)
 
     def _may_run(self, sequence: Sequence) -> bool:
         running = self._scheduler.running
@@ -270,6 +288,7 @@ class EngineLoop:
         self._drop_idle_flight()
         if isinstance(error, InvalidRequestError):
             self._post(RequestFailed(sequence.request.request_id, error.code, error.message, error.param))
+            self._report([], 0.0)
             return
         _log.error("a sequence of %d tokens failed", len(sequence.token_ids), exc_info=error)
         is_memory = isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
@@ -280,6 +299,7 @@ class EngineLoop:
             mx.clear_cache()
             message = "The engine ran out of memory. Shorten the conversation or send fewer requests at once."
         self._post(RequestFailed(sequence.request.request_id, code, message))
+        self._report([], 0.0)
 
     def _drop_idle_flight(self) -> None:
         """Forget the step in flight once nobody is left who waits for it."""
@@ -291,7 +311,7 @@ class EngineLoop:
             StepDone(
                 outputs=tuple(outputs),
                 num_running=self._scheduler.num_running,
-                num_waiting=self._scheduler.num_waiting,
+                num_waiting=self._num_waiting,
                 memory_bytes=mx.get_active_memory(),
                 live_kv_bytes=self._memory.live_bytes(self._scheduler.running),
                 prefix_cache_bytes=self._caches.prefix_cache.num_bytes,

@@ -9,6 +9,7 @@ _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measuremen
 _LEAST_TOKENS = 8
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
+_AIM = 0.85  # of the bound: a step is as long as was expected, give or take
 
 
 class Pace:
@@ -30,7 +31,8 @@ class Pace:
     def note(self, *, num_prefill_tokens: int, num_decoding: int, seconds: float) -> None:
         """Learn from a step."""
         if not num_prefill_tokens:
-            self._decode_seconds += (seconds - self._decode_seconds) / _MEMORY
+            known_seconds = self._decode_seconds or seconds
+            self._decode_seconds = known_seconds + (seconds - known_seconds) / _MEMORY
             return
         decode_seconds = min(self._decode_seconds, seconds) if num_decoding else 0.0
         measured = (seconds - decode_seconds) / num_prefill_tokens
@@ -56,7 +58,8 @@ class Pace:
         """Return for how long the next step may read prompts."""
         if not num_decoding:
             return self._max_step_seconds
-        if self._decode_seconds >= self._max_gap_seconds:
+        aim = _AIM * self._max_gap_seconds
+        if self._decode_seconds >= aim:
             # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
             return self._decode_seconds
-        return self._max_gap_seconds - self._decode_seconds
+        return aim - self._decode_seconds

@@ -122,6 +122,8 @@ class PrefixCache:
         node = self._end_of(path)
         if path.num_tokens < len(ids):
             span = copy_span(caches, self._kinds, path.num_tokens, len(ids))
+            if span.num_bytes + sum(step.span.num_bytes for step, _ in path.steps) > self._max_bytes:
+                return  # it would push out everybody else's, and then itself
             child = Node(node, ids[path.num_tokens :], path.num_tokens, span, next(self._clock))
             node.children[int(child.token_ids[0])] = child
             self.num_bytes += span.num_bytes

@@ -108,9 +108,12 @@ def _penalise(logits: Logits, rows: Sequence[SamplingRow]) -> mx.array:
         for token_id, amount in _amounts(row):
             added.put(index, token_id, amount)
     if divided.rows:
-        at, by = (mx.array(divided.rows), mx.array(divided.columns)), mx.array(divided.amounts)
-        before = values[at]
-        values[at] = mx.where(before > 0, before / by, before * by).astype(values.dtype)
+        rows_at, columns_at, by = (
+            mx.array(each) for each in (divided.rows, divided.columns, divided.amounts)
+        )
+        before = values[rows_at, columns_at]
+        factors = mx.where(before > 0, 1 / by, by).astype(values.dtype)
+        values = values.at[rows_at, columns_at].multiply(factors)
     if added.rows:
         amounts = mx.array(added.amounts).astype(values.dtype)
         values = values.at[mx.array(added.rows), mx.array(added.columns)].add(amounts)

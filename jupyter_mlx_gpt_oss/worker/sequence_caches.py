@@ -29,10 +29,12 @@ class SequenceCaches:
 
     def begin(self, sequence: Sequence) -> None:
         """Give a sequence caches that hold what is known of it."""
+        is_retried = bool(sequence.caches)  # and then finds what it has computed itself
         resume = self.prefix_cache.resume(sequence.token_ids)
         sequence.caches = resume.caches
         sequence.num_computed = resume.num_tokens - resume.num_replayed
-        sequence.num_cached_tokens = min(sequence.num_computed, sequence.num_prompt_tokens)
+        if not is_retried:
+            sequence.num_cached_tokens = min(sequence.num_computed, sequence.num_prompt_tokens)
         sequence.replay_end = resume.num_tokens if resume.num_replayed else 0
 
     def book(self, chunk: Chunk) -> None:

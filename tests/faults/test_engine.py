@@ -1,6 +1,9 @@
 """What befalls the engine process: each time the answer goes on, or ends with an error; nothing hangs, nothing is left."""
 
 import asyncio
+import signal
+from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -10,6 +13,7 @@ from jupyter_mlx_gpt_oss.engine.base import EngineState
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
 from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
+from jupyter_mlx_gpt_oss.engine.request import TokenOutput
 from jupyter_mlx_gpt_oss.errors import EngineDeadError, OutOfMemoryError
 from tests.support.engine_caller import answer_of, engine_process, greedy_request, workers_of_this_process
 
@@ -102,3 +106,91 @@ async def test_ten_thousand_requests_wait_and_are_cancelled(config: EngineConfig
         assert await answer_of(engine, LONG) == expected
         status = engine.status()
         assert (status.num_running, status.num_waiting, status.num_restarts) == (0, 0, 0)
+
+
+async def test_a_client_that_does_not_read_its_whole_answer_costs_no_process(
+    config: EngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_mlx_gpt_oss.engine.worker_connection._POLL_SECONDS", 0.1)
+    async with engine_process(config) as engine, aclosing(engine.generate(LONG)) as outputs:
+        async for output in outputs:
+            if isinstance(output, TokenOutput):
+                break  # the rest is written, and waits here
+        while engine.status().num_running:
+            await asyncio.sleep(0.01)
+        engine._config = replace(config, stall_timeout_seconds=0.3)
+        await asyncio.sleep(3.0)  # far longer, and nothing comes from a process that has nothing to do
+        assert engine.status().num_restarts == 0
+        rest = [output async for output in outputs if isinstance(output, TokenOutput)]
+        assert rest[-1].finish_reason is not None
+
+
+async def test_a_process_that_is_stopped_with_much_to_read_is_ended(tiny_checkpoint: Path) -> None:
+    config = EngineConfig(model=str(tiny_checkpoint), stop_timeout_seconds=0.2)
+    async with engine_process(config) as engine:
+        await engine.load()
+        worker = workers_of_this_process()[-1]
+        worker.send_signal(signal.SIGSTOP)
+        for _ in range(500):  # more than a socket's buffer holds
+            engine.precompute(tuple(range(1000)))
+        async with asyncio.timeout(20):
+            await engine.unload()
+        assert not worker.is_running()
+
+
+async def test_a_process_that_dies_again_and_again_is_started_after_longer_and_longer(
+    config: EngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delays: list[float] = []
+    sleep = asyncio.sleep
+
+    async def noted_sleep(seconds: float) -> None:
+        delays.append(seconds)
+        await sleep(0)
+
+    async with engine_process(config) as engine:
+        await engine.load()
+        monkeypatch.setattr("jupyter_mlx_gpt_oss.engine.engine_process.asyncio.sleep", noted_sleep)
+        answer = asyncio.create_task(answer_of(engine, LONG))
+        for num_restarts in (
+            0,
+            1,
+            2,
+        ):  # each time once it has the request, and before it has computed anything
+            while engine.status().num_restarts < num_restarts or not engine.status().num_running:
+                if engine.status().state is EngineState.READY and engine.status().num_waiting:
+                    break
+                await sleep(0.001)
+            workers_of_this_process()[-1].kill()
+            await sleep(0.05)
+        with pytest.raises(EngineDeadError):
+            await answer
+    assert delays[:2] == [0.0, 1.0]
+
+
+async def test_a_load_that_waits_for_a_process_that_dies_is_told(config: EngineConfig) -> None:
+    async with engine_process(config) as engine:
+        begun = asyncio.Event()
+        answer = asyncio.create_task(answer_of(engine, LONG, begun=begun))
+        await begun.wait()
+        workers_of_this_process()[-1].kill()
+        while engine.status().state is not EngineState.LOADING:
+            await asyncio.sleep(0.001)
+        load = asyncio.create_task(engine.load())
+        await asyncio.sleep(0)
+        answer.cancel()
+        workers_of_this_process()[-1].kill()
+        with pytest.raises(EngineDeadError):
+            async with asyncio.timeout(30):
+                await load
+
+
+async def test_what_runs_is_told_after_the_last_request_was_given_up(config: EngineConfig) -> None:
+    async with engine_process(config) as engine:
+        begun = asyncio.Event()
+        answer = asyncio.create_task(answer_of(engine, greedy_request(max_tokens=3000), begun=begun))
+        await begun.wait()
+        answer.cancel()
+        async with asyncio.timeout(30):
+            while engine.status().num_running or engine.status().live_kv_bytes:
+                await asyncio.sleep(0.01)

@@ -22,7 +22,7 @@ def test_beside_running_answers_a_chunk_and_their_tokens_take_no_longer_than_the
     pace.note(num_prefill_tokens=64, num_decoding=0, seconds=0.064)
     for _ in range(40):
         pace.note(num_prefill_tokens=0, num_decoding=3, seconds=0.05)
-    assert 195 <= pace.prefill_tokens(num_decoding=3) <= 200
+    assert 155 <= pace.prefill_tokens(num_decoding=3) <= 163  # 0.85 of the 250 ms, less the 50
 
 
 def test_where_answers_alone_take_longer_than_the_gap_prompts_get_half_of_a_step() -> None:

@@ -155,6 +155,16 @@ def test_the_bytes_are_bounded_and_what_was_used_last_stays(model: Any, kinds: L
     assert cache.resume([*_tokens(200, seed=1), 7]).num_tokens == 0
 
 
+def test_a_prompt_larger_than_the_cache_pushes_nobody_out(model: Any, kinds: LayerKinds) -> None:
+    small = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    _fill(small, model, kinds, _tokens(100, seed=0), [100])
+    cache = PrefixCache(kinds, lambda: make_caches(model), 2 * small.num_bytes)
+    _fill(cache, model, kinds, _tokens(100, seed=0), [100])
+    _fill(cache, model, kinds, _tokens(900, seed=1), [900])
+    assert cache.resume([*_tokens(100, seed=0), 7]).num_tokens == 100
+    assert cache.resume([*_tokens(900, seed=1), 7]).num_tokens == 0
+
+
 def test_no_bytes_keep_nothing(model: Any, kinds: LayerKinds) -> None:
     cache = PrefixCache(kinds, lambda: make_caches(model), 0)
     _fill(cache, model, kinds, _tokens(50, seed=0), [50])
@@ -299,6 +309,7 @@ def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
     for name in ("a", "c"):
         steps = generate_step(mx.array(prompts[name]), model, max_tokens=8)
         assert caller.tokens[name] == [int(token) for token, _ in steps]
+        assert caller.cached[name] == 0  # what it found again was its own
 
 
 def test_a_prompt_that_does_not_fit_into_memory_is_refused_with_both_numbers(model: Any) -> None:

@@ -105,3 +105,12 @@ def test_penalties_lower_what_was_generated() -> None:
     assert _draw([_row(frequency, output=(0,)), _row(frequency, output=(0, 0))]) == [0, 1]
     assert _draw([_row(repetition, recent=(0,)), _row(repetition)]) == [1, 0]
     assert _draw([_row(repetition, recent=(0,))], [-1.0, -2.0]) == [1]
+
+
+def test_penalties_leave_the_logits_as_they_are_for_whoever_reads_them_next() -> None:
+    logits = Logits(mx.array([LOGITS]), None)
+    penalised = SamplingParams(
+        temperature=0.0, repetition_penalty=3.0, presence_penalty=1.0, logit_bias={3: 50.0}
+    )
+    assert sample(logits, [_row(penalised, output=(0,), recent=(0, 1))]).tolist() == [3]
+    assert logits.values.tolist() == [LOGITS]
