@@ -194,7 +194,7 @@ class EngineProcess:
         return self._restarting is not None and not self._restarting.done()
 
     async def _restart(self) -> None:
-        delay = min(_MAX_BACKOFF_SECONDS, 2.0**self._num_crashes_in_a_row - 1)
+        delay = _backoff_seconds(self._num_crashes_in_a_row)
         self._num_restarts += 1
         self._num_crashes_in_a_row += 1
         await asyncio.sleep(delay)
@@ -315,6 +315,11 @@ class EngineProcess:
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
             self._requests.tell(output.request_id, _news(output))
+
+
+def _backoff_seconds(num_crashes: int) -> float:
+    """Return how long to wait after so many crashes without a computed step between them."""
+    return min(_MAX_BACKOFF_SECONDS, 2.0**num_crashes - 1)
 
 
 def _failure(report: RequestFailed) -> GptOssError:

@@ -12,12 +12,31 @@ import pytest
 from jupyter_mlx_gpt_oss.engine.base import EngineState
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.engine_process import EngineProcess
-from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
+from jupyter_mlx_gpt_oss.engine.engine_process import _backoff_seconds as backoff_seconds
+from jupyter_mlx_gpt_oss.engine.frames import StepDone
 from jupyter_mlx_gpt_oss.engine.request import TokenOutput
+from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
 from jupyter_mlx_gpt_oss.errors import EngineDeadError, OutOfMemoryError
-from tests.support.engine_caller import answer_of, engine_process, greedy_request, workers_of_this_process
+from tests.support.engine_caller import (
+    answer_of,
+    engine_process,
+    greedy_request,
+    until,
+    workers_of_this_process,
+)
 
 LONG = greedy_request("long", max_tokens=60)
+QUEUED = StepDone(
+    outputs=(),
+    num_running=0,
+    num_waiting=1,
+    memory_bytes=0,
+    live_kv_bytes=0,
+    prefix_cache_bytes=0,
+    snapshot_bytes=0,
+    step_seconds=0.0,
+)
+"""What a worker says when it has put a request into its queue."""
 
 
 @pytest.fixture
@@ -116,8 +135,7 @@ async def test_a_client_that_does_not_read_its_whole_answer_costs_no_process(
         async for output in outputs:
             if isinstance(output, TokenOutput):
                 break  # the rest is written, and waits here
-        while engine.status().num_running:
-            await asyncio.sleep(0.01)
+        await until(lambda: not engine.status().num_running)
         engine._config = replace(config, stall_timeout_seconds=0.3)
         await asyncio.sleep(3.0)  # far longer, and nothing comes from a process that has nothing to do
         assert engine.status().num_restarts == 0
@@ -142,30 +160,29 @@ async def test_a_process_that_dies_again_and_again_is_started_after_longer_and_l
     config: EngineConfig, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delays: list[float] = []
-    sleep = asyncio.sleep
 
-    async def noted_sleep(seconds: float) -> None:
-        delays.append(seconds)
-        await sleep(0)
+    def no_delay(num_crashes: int) -> float:
+        delays.append(backoff_seconds(num_crashes))
+        return 0.0
 
+    monkeypatch.setattr("jupyter_mlx_gpt_oss.engine.engine_process._backoff_seconds", no_delay)
     async with engine_process(config) as engine:
         await engine.load()
-        monkeypatch.setattr("jupyter_mlx_gpt_oss.engine.engine_process.asyncio.sleep", noted_sleep)
         answer = asyncio.create_task(answer_of(engine, LONG))
-        for num_restarts in (
-            0,
-            1,
-            2,
-        ):  # each time once it has the request, and before it has computed anything
-            while engine.status().num_restarts < num_restarts or not engine.status().num_running:
-                if engine.status().state is EngineState.READY and engine.status().num_waiting:
-                    break
-                await sleep(0.001)
+        await until(lambda: len(engine._requests) == 1)
+        workers_of_this_process()[-1].kill()
+        for num_restarts in (1, 2):  # it dies before it has computed anything
+            await until(lambda: engine.status().num_restarts == num_restarts and is_loading_again(engine))  # noqa: B023
+            engine._take(QUEUED)
             workers_of_this_process()[-1].kill()
-            await sleep(0.05)
         with pytest.raises(EngineDeadError):
             await answer
-    assert delays[:2] == [0.0, 1.0]
+    assert delays == [0.0, 1.0]
+
+
+def is_loading_again(engine: EngineProcess) -> bool:
+    """Tell whether there is a process, and it loads the model."""
+    return engine._worker is not None and engine.status().state is EngineState.LOADING
 
 
 async def test_a_load_that_waits_for_a_process_that_dies_is_told(config: EngineConfig) -> None:
@@ -174,8 +191,7 @@ async def test_a_load_that_waits_for_a_process_that_dies_is_told(config: EngineC
         answer = asyncio.create_task(answer_of(engine, LONG, begun=begun))
         await begun.wait()
         workers_of_this_process()[-1].kill()
-        while engine.status().state is not EngineState.LOADING:
-            await asyncio.sleep(0.001)
+        await until(lambda: engine.status().state is EngineState.LOADING)
         load = asyncio.create_task(engine.load())
         await asyncio.sleep(0)
         answer.cancel()
@@ -191,6 +207,4 @@ async def test_what_runs_is_told_after_the_last_request_was_given_up(config: Eng
         answer = asyncio.create_task(answer_of(engine, greedy_request(max_tokens=3000), begun=begun))
         await begun.wait()
         answer.cancel()
-        async with asyncio.timeout(30):
-            while engine.status().num_running or engine.status().live_kv_bytes:
-                await asyncio.sleep(0.01)
+        await until(lambda: not engine.status().num_running and not engine.status().live_kv_bytes)

@@ -1,7 +1,7 @@
 """An engine with a worker process of its own, and what a test asks of it."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import psutil
@@ -41,6 +41,13 @@ async def answer_of(
             if begun is not None:
                 begun.set()
     return token_ids, finish_reason
+
+
+async def until(condition: Callable[[], bool], *, seconds: float = 60.0) -> None:
+    """Wait for what nothing tells."""
+    async with asyncio.timeout(seconds):
+        while not condition():  # noqa: ASYNC110  it has no event
+            await asyncio.sleep(0.005)
 
 
 def workers_of_this_process() -> list[psutil.Process]:
