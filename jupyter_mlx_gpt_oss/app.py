@@ -4,7 +4,6 @@ Imported at every start of a notebook server, so nothing here may import a model
 """
 
 import asyncio
-import ipaddress
 import os
 import sys
 from functools import cached_property
@@ -22,6 +21,7 @@ from jupyter_mlx_gpt_oss import __version__
 from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssRemote, GptOssServing
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.errors import GptOssError
+from jupyter_mlx_gpt_oss.handlers.addresses import is_loopback
 from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
 from jupyter_mlx_gpt_oss.handlers.base import Door
 from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
@@ -253,7 +253,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     def _refuse_open_address(self) -> None:
         ip = self._server.ip
-        if self.api_key or ip == "localhost" or _is_loopback(ip):
+        if self.api_key or is_loopback(ip):
             return
         self.log.critical(
             "%s can be reached from other machines, so it needs a key that you chose. Add --GptOss.api_key=KEY",
@@ -270,10 +270,3 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             f'    client.chat.completions.create(model="{self._model_name}", '
             'messages=[{"role": "user", "content": "Hello"}])'
         )
-
-
-def _is_loopback(ip: str) -> bool:
-    try:
-        return ipaddress.ip_address(ip).is_loopback
-    except ValueError:  # a name, which may lead anywhere; "" is every address
-        return False

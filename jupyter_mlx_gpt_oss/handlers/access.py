@@ -17,6 +17,7 @@ from tornado import web
 from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.errors import AuthenticationError, PermissionDeniedError
+from jupyter_mlx_gpt_oss.handlers.addresses import is_loopback
 from jupyter_mlx_gpt_oss.handlers.api_key import is_same_key
 
 _AUTHORIZATION = re.compile(r"(?:token|bearer)\s+(.+)", re.IGNORECASE)
@@ -134,12 +135,24 @@ class AccessHandler(APIHandler):
         self.set_status(204)
         self.finish()
 
+    @property
+    def is_open_to_others(self) -> bool:
+        """Whether the server asks nobody who they are, and other machines reach it."""
+        server = self.serverapp
+        is_reached = server is not None and not server.sock and not is_loopback(server.ip)
+        return is_reached and not self.identity_provider.auth_enabled
+
     def _refuse_stranger(self) -> None:
         # A cookie, or a server without authentication, would let a wrong key in; what was presented decides.
         is_wrong_key = self._presented_key is not None and not self.token_authenticated
-        if self.current_user is not None and not is_wrong_key:
+        if self.current_user is not None and not is_wrong_key and not self.is_open_to_others:
             return
-        if self._presented_key is None:
+        if self._presented_key is None and self.is_open_to_others:
+            message = (
+                "Other machines reach this server and it asks nobody who they are, so only GPT-OSS's key opens these routes: "
+                "send `Authorization: Bearer KEY`, or give the server a token or a password."
+            )
+        elif self._presented_key is None:
             message = "No API key was sent; send `Authorization: Bearer KEY` with GPT-OSS's key or the server's token."
         else:
             message = "Incorrect API key; send GPT-OSS's key or the token of this notebook server."

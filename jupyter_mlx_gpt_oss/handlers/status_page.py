@@ -57,7 +57,8 @@ class StatusPageHandler(ApiHandler):
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send a stranger with a browser to log in; answer all else as any route does."""
         error = self.error_of_failure(status_code, **kwargs)
-        if not (isinstance(error, AuthenticationError) and self._is_browser()):
+        can_log_in = self._is_browser() and not self.is_open_to_others
+        if not (isinstance(error, AuthenticationError) and can_log_in):
             super().write_error(status_code, **kwargs)
             return
         self.redirect(url_concat(self.get_login_url(), {"next": self.request.path}))

@@ -68,8 +68,12 @@ SUMMARISED: Mapping[str, dict[str, Any]] = {
     "JupyterHub": {"ServerApp": {"identity_provider_class": "tests.support.identities.HubIdentity"}},
 }
 HEADLESS, SERVICE = "headless command", "service of a JupyterHub"
+OPEN_TO_OTHERS = "no authentication, and other machines reach it"
 KINDS: Mapping[str, dict[str, Any]] = {
     **SUMMARISED,
+    OPEN_TO_OTHERS: {
+        "ServerApp": {"identity_provider_class": "tests.support.identities.OpenIdentity", "ip": "0.0.0.0"},
+    },
     "token, pages of the other site allowed": {"ServerApp": {"allow_origin": "https://other.example"}},
     HEADLESS: {},
     SERVICE: {"ServerApp": {"identity_provider_class": KnownHub, "authorizer_class": GptOssAuthorizer}},
