@@ -220,7 +220,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         try:
             self._joined_log.open(self.log_file, cast("int | str", self._server.log_level))
         except OSError as error:
-            self.log.warning("No log can be written to %s: %s.", self.log_file, error.strerror)
+            self.log.warning("No log can be written to the file of GptOss.log_file: %s.", error.strerror)
         settings = self._server.web_app.settings
         if self.http_access_log:
             settings["log_function"] = with_access_lines(settings["log_function"], self.log)
@@ -241,7 +241,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             return load_or_create_key(self.key_path)
         except OSError as error:  # a read-only home: the key lasts as long as this server
             self.log.warning(
-                "No key can be kept in %s (%s); set GptOss.api_key.", self.key_path, error.strerror
+                "No key can be kept in Jupyter's data folder (%s); set GptOss.api_key.", error.strerror
             )
             return new_key()
 
@@ -249,7 +249,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         try:
             await self.service.engine.load()
         except GptOssError as error:
-            self.log.error("%s could not be loaded: %s", self._model_name, error.message)  # noqa: TRY400  no traceback
+            name = Path(self._model_name).name  # not where it lies
+            self.log.error("%s could not be loaded: %s", name, error.message)  # noqa: TRY400  no traceback
 
     def _refuse_open_address(self) -> None:
         ip = self._server.ip

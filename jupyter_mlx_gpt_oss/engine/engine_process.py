@@ -148,8 +148,9 @@ class EngineProcess:
                 try:
                     self._worker = await WorkerConnection.open(self._config.hostfile)
                 except OSError as error:
-                    self._status = EngineStatus(state=EngineState.FAILED, error=str(error))
-                    raise EngineDeadError(f"The engine process cannot be started: {error}") from error
+                    reason = error.strerror or type(error).__name__  # its text has paths of the server
+                    self._status = EngineStatus(state=EngineState.FAILED, error=reason)
+                    raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
                 self._worker.send(Start(self._config))
                 self._reader = asyncio.create_task(self._read(self._worker), name="gpt-oss engine reports")
             assert self._loaded is not None

@@ -17,10 +17,12 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Start,
     encode,
 )
-from jupyter_mlx_gpt_oss.errors import EngineError, OutOfMemoryError
+from jupyter_mlx_gpt_oss.errors import EngineError, ModelLoadError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.command_inbox import CommandInbox
 from jupyter_mlx_gpt_oss.worker.ranks import Ranks, join_ranks
 
+_log = logging.getLogger(__name__)
+_GONE = (EOFError, BrokenPipeError, ConnectionResetError)  # the notebook server closed the socket
 _Post = Callable[[Report], None]
 _Next = Callable[[float | None], Command | None]
 _LAST_WORD_SECONDS = 5.0
@@ -53,7 +55,7 @@ def main(address: str) -> None:
         start = next_command(None)
         assert isinstance(start, Start)
         _serve(start, next_command, post, ranks)
-    except (EOFError, BrokenPipeError, ConnectionResetError):
+    except _GONE:
         return  # the notebook server closed the socket
 
 
@@ -74,11 +76,10 @@ def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None
         loaded = load(
             config.model, config.context_length, lambda progress: post(LoadProgress(progress)), ranks
         )
-    except EngineError as error:
-        _fail(error, post, ranks)
-        return
-    except MemoryError:
-        _fail(OutOfMemoryError("There is not enough memory to load the model."), post, ranks)
+    except _GONE:
+        raise
+    except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report
+        _fail(_load_error(error), post, ranks)
         return
     post(Loaded(loaded.info))
     loop = EngineLoop(loaded, config, post, ranks)
@@ -92,6 +93,19 @@ def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None
         elif not is_prepared:
             loop.prepare()
             is_prepared = True
+
+
+def _load_error(error: Exception) -> EngineError:
+    """Return what a load that failed is to its callers."""
+    if isinstance(error, EngineError):
+        return error
+    if isinstance(error, MemoryError) or "alloc" in str(error):
+        return OutOfMemoryError("There is not enough memory to load the model.")
+    _log.error("the model cannot be loaded", exc_info=error)
+    return ModelLoadError(
+        f"The model cannot be loaded: {type(error).__name__}. If it was being downloaded, check the network and the disk and "
+        "send the request again; files that are whole are not downloaded again. The server's log says more."
+    )
 
 
 def _fail(error: EngineError, post: _Post, ranks: Ranks) -> None:

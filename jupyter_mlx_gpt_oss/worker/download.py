@@ -61,6 +61,8 @@ def download(model_id: str, report: Callable[[Progress], None]) -> Path:
 def _progress_class(report: Callable[[Progress], None]) -> Any:
     from tqdm.auto import tqdm  # noqa: PLC0415  comes with huggingface_hub
 
+    most = 0  # huggingface_hub has two bars, of bytes received and of bytes written
+
     class DownloadProgress(tqdm):  # type: ignore[type-arg]  # generic in its stubs alone
         """Tells the bytes of a download instead of drawing a bar."""
 
@@ -70,11 +72,11 @@ def _progress_class(report: Callable[[Progress], None]) -> Any:
 
         @override
         def update(self, n: float | None = 1) -> bool | None:
+            nonlocal most
             result: bool | None = super().update(n)
             if self._counts_bytes:
-                report(
-                    Progress(stage=ProgressStage.DOWNLOADING, done=int(self.n), total=int(self.total or 0))
-                )
+                most = max(most, int(self.n))
+                report(Progress(stage=ProgressStage.DOWNLOADING, done=most, total=int(self.total or 0)))
             return result
 
     return DownloadProgress

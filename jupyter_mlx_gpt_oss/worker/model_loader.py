@@ -127,9 +127,9 @@ def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report, ranks: Ran
     try:
         model, _ = load_mlx_model(checkpoint.directory, lazy=True)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        reason = _first_line(error).replace(str(checkpoint.directory), checkpoint.directory.name)
         raise ModelLoadError(
-            f"The weights of {checkpoint.directory.name!r} do not fit its config: {_first_line(error)}. Download the "
-            "checkpoint again."
+            f"The weights of {checkpoint.directory.name!r} do not fit its config: {reason}. Download the checkpoint again."
         ) from error
     if is_on_cpu:
         model.set_dtype(mx.float32)  # bf16 is 9 times slower there, fp16 37 times
