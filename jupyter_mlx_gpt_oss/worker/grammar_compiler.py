@@ -27,7 +27,7 @@ class GrammarCompiler:
         self._changed = threading.Condition()
         self._asked: dict[str, deque[GenerationRequest]] = {}
         """By caller; whose turn is next stands first."""
-        self._done: dict[str, Constraint | BaseException] = {}
+        self._done: dict[str, Constraint | Exception] = {}
         """By request; what nobody wants any more is not kept."""
         self._wanted: set[str] = set()
         self._thread: threading.Thread | None = None
@@ -64,7 +64,7 @@ class GrammarCompiler:
             self._changed.wait_for(lambda: request_id in self._done)
             self._wanted.discard(request_id)
             made = self._done.pop(request_id)
-        if isinstance(made, BaseException):
+        if isinstance(made, Exception):
             raise made
         return made
 
@@ -97,15 +97,15 @@ class GrammarCompiler:
             self._asked[caller] = requests  # behind the others
         return request
 
-    def _made(self, request: GenerationRequest) -> Constraint | BaseException:
+    def _made(self, request: GenerationRequest) -> Constraint | Exception:
         """Compile a request's grammar, and go to where a resumed answer stands in it."""
         assert request.grammar is not None
         try:
             constraint = self._compile(request.grammar)
             for token_id in request.output_token_ids:
                 constraint.accept(token_id)
-        except Exception as error:  # noqa: BLE001  raised again by `take`, within the worker's border
-            return error
-        except BaseException as error:  # noqa: BLE001  llguidance's panics are not Exceptions, and would end the thread
+        except BaseException as error:  # noqa: BLE001  llguidance's panics are no Exceptions; `take` raises it in the loop
+            if isinstance(error, Exception):
+                return error
             return RuntimeError(f"the compiler of grammars panicked: {type(error).__name__}")
         return constraint

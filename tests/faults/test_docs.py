@@ -5,16 +5,22 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent.parent
 ENGINE = "tests/engine/test_engine_process.py"
 CHECKPOINT = "tests/worker/test_checkpoint.py"
+LOADING = "tests/worker/test_load_errors.py"
 OWN_ENGINE = "tests/faults/test_engine.py"
 CLIENTS = "tests/faults/test_clients.py"
 APP = "tests/test_app.py"
 TESTS = {
     "it is killed": (ENGINE, "test_a_killed_worker_is_replaced_and_no_token_is_lost_or_doubled"),
+    "it dies again and again before it computes anything": (
+        OWN_ENGINE,
+        "test_a_process_that_dies_again_and_again_is_started_after_longer_and_longer",
+    ),
     "it stops without ending": (ENGINE, "test_a_worker_that_falls_silent_is_replaced"),
     "it runs out of memory": (OWN_ENGINE, "test_memory_that_runs_out_ends_in_an_error_or_in_a_new_process"),
     "it ends while it loads the model": (OWN_ENGINE, "test_a_process_that_ends_while_it_loads_is_told"),
     "the model is larger than the memory": (CHECKPOINT, "test_a_model_larger_than_the_memory_is_refused"),
     "the checkpoint is broken, cut off or incomplete": (CHECKPOINT, "test_a_cut_off_weight_file_is_refused"),
+    "the connection breaks during a download": (LOADING, "test_a_fault_in_loading_is_reported"),
     "the disk is full during a download": ("tests/faults/test_checkpoint.py", "test_a_disk_that_is_full"),
     "it sends garbage, or half a frame": (OWN_ENGINE, "test_a_broken_frame_costs_the_process_and_no_token"),
     "it is sent garbage, or half a frame": (OWN_ENGINE, "test_a_broken_frame_costs_the_process_and_no_token"),
@@ -28,6 +34,10 @@ TESTS = {
     "a client goes while it is answered": (CLIENTS, "test_while_it_is_answered"),
     "a client goes after its answer": (CLIENTS, "test_after_its_answer"),
     "a client does not read": (CLIENTS, "test_gets_all_of_its_answer_in_the_end_and_holds_up_nobody"),
+    "a client does not read what is finished": (
+        OWN_ENGINE,
+        "test_a_client_that_does_not_read_its_whole_answer_costs_no_process",
+    ),
     "a client goes within its body": (
         "tests/handlers/test_body_limits.py",
         "test_a_client_that_goes_within_its_body_leaves_nothing",
