@@ -140,7 +140,7 @@ def test_a_stop_token_ends_the_answer_and_is_its_last_token(
     runner.run(run())
 
 
-def test_the_same_seed_gives_the_same_tokens_alone_and_beside_others(
+def test_the_same_seed_gives_the_same_tokens_alone_and_in_a_batch_of_eight(
     runner: asyncio.Runner, engine: EngineProcess
 ) -> None:
     seeded = SamplingParams(temperature=1.0, top_p=0.9, min_p=0.01, frequency_penalty=0.3, seed=7)
@@ -151,7 +151,10 @@ def test_the_same_seed_gives_the_same_tokens_alone_and_beside_others(
             _tokens(engine, _request("greedy", prompt=(4, 5))),
             _tokens(engine, _request("seeded", sampling=seeded)),
             _tokens(engine, _request("free", prompt=(9,) * 200, sampling=SamplingParams())),
-            _tokens(engine, _request("other", sampling=SamplingParams(seed=8))),
+            *(
+                _tokens(engine, _request(f"other {seed}", sampling=SamplingParams(seed=seed)))
+                for seed in range(8, 13)
+            ),
         )
         assert together[1] == alone
         assert together[3] != alone
