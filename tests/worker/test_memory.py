@@ -1,8 +1,14 @@
-"""How much memory a device can still give, by what MLX tells of it."""
+"""How much memory a device can still give, and who has to wait for it."""
+
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
+from mlx_lm.utils import load_model as load_mlx_model
 
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.worker.memory import usable_bytes
+from tests.support.loop_caller import Caller
 
 GIB = 1 << 30
 
@@ -18,3 +24,21 @@ GIB = 1 << 30
 )
 def test_a_gpu_gives_what_it_tells_of(info: dict[str, int], expected: int) -> None:
     assert usable_bytes(info, active_bytes=3 * GIB, host_bytes=5 * GIB) == expected
+
+
+def test_a_request_waits_until_its_keys_and_values_fit_beside_those_that_run(tiny_checkpoint: Path) -> None:
+    model, _ = load_mlx_model(tiny_checkpoint)
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=0))
+    budget = caller.loop._memory
+    caller.loop._memory = replace(budget, running_bytes=150 * budget.bytes_per_token)
+    for name, num_tokens in (("first", 80), ("second", 40), ("small", 20)):
+        caller.add(name, list(range(10, 10 + num_tokens)), max_tokens=20)
+    caller.loop.step()
+    running = [sequence.request.request_id for sequence in caller.loop._scheduler.running]
+    assert running == [
+        "first",
+        "small",
+    ]  # 100 and 40 of the 150 tokens; the second's 60 do not fit, and let others pass
+    caller.run()
+    assert {name: len(tokens) for name, tokens in caller.tokens.items()} == dict.fromkeys(caller.tokens, 20)
+    assert not caller.failed
