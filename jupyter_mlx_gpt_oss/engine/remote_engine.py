@@ -118,6 +118,8 @@ class RemoteEngine:
             self._watching.cancel()
             await asyncio.gather(self._watching, return_exceptions=True)
             self._watching = None
+        for server in self._servers:  # asked anew, as if nothing had been known of them
+            server.model, server.is_healthy = None, True
 
     async def stop(self) -> None:
         """Let go for good."""
@@ -187,15 +189,23 @@ class RemoteEngine:
         refused: GptOssError | None = None
         for server in self._servers:
             try:
-                self._status = EngineStatus(state=EngineState.READY, model=_info(await server.look(name)))
+                found = await server.look(name)
             except ModelLoadError as error:  # the server has loaded what it has, and this is not it
                 refused = refused or ModelNotFoundError(error.message, param="model")
             except _SERVER_FAULTS as error:
                 refused = refused or error
             else:
+                self._status = EngineStatus(state=EngineState.READY, model=_info(found))
+                self._forget_models(but_of=server)
                 return name
         assert refused is not None
         raise refused
+
+    def _forget_models(self, but_of: RemoteServer) -> None:
+        """Have the other servers tell their models anew: they may have told of another."""
+        for server in self._servers:
+            if server is not but_of:
+                server.model = None
 
     def _lose(self, server: RemoteServer, error: GptOssError) -> None:
         """Take a server out of rotation, and ask it now and then whether it is back."""

@@ -1,12 +1,14 @@
 """What another server says went wrong, to an error of this package: whose fault it is stays as it was."""
 
 import math
+import re
 from collections.abc import Mapping
 
 import msgspec
 
 from jupyter_mlx_gpt_oss.engine.remote_wire import WireError
 from jupyter_mlx_gpt_oss.errors import (
+    ContextLengthError,
     EngineDeadError,
     GenerationError,
     GptOssError,
@@ -20,6 +22,7 @@ from jupyter_mlx_gpt_oss.errors import (
 
 _MAX_MESSAGE_CHARS = 400
 _UNANSWERED = (502, 503, 504)
+_NUMBERS = re.compile(r"(\d{1,18})\D+(\d{1,18})")  # tokens of the prompt, then of the context
 _BY_CODE: dict[int | str | None, type[GptOssError]] = {
     error.code: error for error in (EngineDeadError, GenerationError, ModelLoadError, OutOfMemoryError)
 }
@@ -43,10 +46,7 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> GptOssErro
     message = told.message[:_MAX_MESSAGE_CHARS] or f"The remote engine answered with status {status}."
     match status:
         case 400 | 413 | 422:
-            is_unsupported = told.code == UnsupportedFeatureError.code
-            param = told.param if told.param != "prompt" else "messages"
-            error = UnsupportedFeatureError if is_unsupported else InvalidRequestError
-            return error(message, param=param)
+            return _refusal(told, message)
         case 429:
             return QueueFullError(message, retry_after_seconds=_retry_after(headers))
         case 401 | 403 | 404 | 405:
@@ -54,6 +54,16 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> GptOssErro
     if told.code in _BY_CODE:
         return _BY_CODE[told.code](message)
     return EngineDeadError(message) if status in _UNANSWERED else GenerationError(message)
+
+
+def _refusal(told: WireError, message: str) -> GptOssError:
+    """Return the error of a request that the server does not take."""
+    numbers = _NUMBERS.search(message)
+    if told.code == ContextLengthError.code and numbers:
+        return ContextLengthError(int(numbers[1]), int(numbers[2]), is_estimate=" about " in message)
+    param = told.param if told.param != "prompt" else "messages"
+    is_unsupported = told.code == UnsupportedFeatureError.code
+    return (UnsupportedFeatureError if is_unsupported else InvalidRequestError)(message, param=param)
 
 
 def lost(url: str, reason: object) -> EngineDeadError:

@@ -95,7 +95,9 @@ class RemoteServer:
         except httpx.TransportError as error:
             raise lost(self.url, error) from error
         if response.status_code != httpx.codes.OK:
-            raise error_of(response.status_code, response.content, response.headers)
+            error = error_of(response.status_code, response.content, response.headers)
+            # Whatever it says, it cannot tell its models, and another server may.
+            raise error if isinstance(error, RemoteEngineError) else lost(self.url, error.message)
         try:
             models = msgspec.json.decode(response.content, type=ModelList)
         except msgspec.DecodeError as error:
@@ -104,7 +106,7 @@ class RemoteServer:
         if card is None:
             served = ", ".join(card.id for card in models.data)[:200]
             raise ModelLoadError(f"The remote engine serves {served or 'no model'}, and not {name[:100]!r}.")
-        told_length = card.max_model_len or card.context_length
+        told_length = models.context_length(card)
         context_length = told_length or _USUAL_CONTEXT_LENGTH
         model = RemoteModel(
             name=card.id,

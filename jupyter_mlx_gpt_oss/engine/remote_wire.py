@@ -81,6 +81,7 @@ class _Card(msgspec.Struct):
     context_length: int | None = None  # this package's
     quantization: str | None = None
     demo: bool = False
+    parent: str | None = None  # vLLM's: the model that an adapter changes, and whose length is the adapter's
 
 
 class ModelList(msgspec.Struct):
@@ -91,6 +92,12 @@ class ModelList(msgspec.Struct):
     def find(self, name: str) -> _Card | None:
         """Return the card of a model; an empty name finds the first."""
         return next((card for card in self.data if name in ("", card.id)), None)
+
+    def context_length(self, card: _Card) -> int | None:
+        """Return how long a prompt of a model may be with its answer; None: the server does not say."""
+        parent = next((each for each in self.data if each.id == card.parent), None)
+        lengths = (each and (each.max_model_len or each.context_length) for each in (card, parent))
+        return next((length for length in lengths if length), None)
 
 
 def completion_body(request: GenerationRequest, model: RemoteModel, config: RemoteConfig) -> dict[str, Any]:

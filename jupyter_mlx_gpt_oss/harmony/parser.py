@@ -36,6 +36,8 @@ class HarmonyParser:
 
     def __init__(self, tools: Iterable[str] = ()) -> None:
         self._tools = frozenset(tools)
+        # The longest name fits into a header, one token a character at the worst.
+        self._max_header_tokens = MAX_HEADER_TOKENS + max(map(len, self._tools), default=0)
         self._decoder = TextDecoder()
         self._turn = TurnText()
         self._header: Header | None = Header(self._tools, is_started=False)  # None: inside a message
@@ -115,7 +117,7 @@ class HarmonyParser:
         else:
             header.add(self._decoder.flush())
             self._feed_control(header, token_id)
-        if self._header is header and header.num_tokens > MAX_HEADER_TOKENS:
+        if self._header is header and header.num_tokens > self._max_header_tokens:
             self._open(header.read(is_complete=False), header.num_text_tokens)
 
     def _feed_control(self, header: Header, token_id: int) -> None:

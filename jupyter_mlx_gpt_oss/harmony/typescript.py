@@ -17,6 +17,7 @@ _MAX_NODES = 10_000
 _MAX_DEPTH = 50
 _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")
+_INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)  # RFC 6901, section 4
 _LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
 _UNION_KEYS = ("anyOf", "oneOf")
 _SHAPES = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "items", "oneOf", "properties", "type"})
@@ -69,16 +70,20 @@ class _SchemaWriter:
 
     def _alternatives(self, schema: Any, indent: str) -> list[str]:
         """Return the members of the union that the schema stands for, each once."""
-        self._num_nodes += 1
-        self._depth += 1
-        if self._num_nodes > _MAX_NODES or self._depth > _MAX_DEPTH:
-            raise InvalidRequestError(f"{self._param} is too large or too deep.", param=self._param)
+        self._count()
         fields = {} if isinstance(schema, bool) else require_object(schema, self._param)
         found = dict.fromkeys(self._members(fields, indent))
         if fields.get("nullable") is True:
             found["null"] = None
         self._depth -= 1
         return list(found)
+
+    def _count(self) -> None:
+        """Count a node, one level deeper."""
+        self._num_nodes += 1
+        self._depth += 1
+        if self._num_nodes > _MAX_NODES or self._depth > _MAX_DEPTH:
+            raise InvalidRequestError(f"{self._param} is too large or too deep.", param=self._param)
 
     def _members(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
         if "$ref" in schema:
@@ -131,23 +136,39 @@ class _SchemaWriter:
         target: Any = self._root
         for step in ref.removeprefix("#").split("/")[1:]:
             key = unquote(step).replace("~1", "/").replace("~0", "~")  # RFC 6901, sections 4 and 6
-            if not isinstance(target, Mapping) or key not in target:
+            if isinstance(target, list) and _INDEX.fullmatch(key) and int(key) < len(target):
+                target = target[int(key)]
+            elif isinstance(target, Mapping) and key in target:
+                target = target[key]
+            else:
                 raise InvalidRequestError(f"{self._param}: a $ref points to nothing.", param=self._param)
-            target = target[key]
         return target
 
     def _merged(self, schema: Mapping[str, Any]) -> dict[str, Any]:
         merged: dict[str, Any] = {key: value for key, value in schema.items() if key != "allOf"}
         for part in require_list(schema["allOf"], self._param):
-            fields = require_object(part, self._param)
-            if "$ref" in fields:
-                fields = require_object(self._target(fields["$ref"]), self._param)
+            fields = self._flat(part)
             properties = {**self._properties(merged), **self._properties(fields)}
             required = [*self._required(merged), *self._required(fields)]
             merged = {**fields, **merged}
             if properties:
                 merged |= {"properties": properties, "required": required}
         return merged
+
+    def _flat(self, part: Any) -> Mapping[str, Any]:
+        """Return a part of `allOf` without what it refers to and what it is made of itself."""
+        fields = require_object(part, self._param)
+        num_open = len(self._open_refs)
+        while "$ref" in fields and fields["$ref"] not in self._open_refs:
+            self._open_refs.append(fields["$ref"])
+            fields = require_object(self._target(fields["$ref"]), self._param)
+        self._count()
+        flat = self._merged(fields) if "allOf" in fields else fields
+        self._depth -= 1
+        del self._open_refs[num_open:]
+        if "$ref" in flat:
+            raise InvalidRequestError(f"{self._param}: a type is made of itself.", param=self._param)
+        return flat
 
     def _array(self, schema: Mapping[str, Any], indent: str) -> str:
         if isinstance(schema.get("items"), list | tuple) or "prefixItems" in schema:

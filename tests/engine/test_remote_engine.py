@@ -1,6 +1,7 @@
 """Somebody else's engine behind ours: over HTTP, against a stand-in that takes nothing that vLLM does not document."""
 
 import asyncio
+import json
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -8,12 +9,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.remote_config import RemoteConfig
 from jupyter_mlx_gpt_oss.engine.remote_engine import RemoteEngine
+from jupyter_mlx_gpt_oss.engine.remote_failures import error_of
+from jupyter_mlx_gpt_oss.engine.remote_wire import ModelList
 from jupyter_mlx_gpt_oss.engine.request import (
     FinishReason,
     GenerationRequest,
@@ -329,6 +333,66 @@ async def test_a_request_goes_to_the_next_server_where_one_is_gone(behind: Scrip
     async with strict_server(behind) as server, remote("http://127.0.0.1:1/v1", server.url) as engine:
         assert ids(await answer(engine))
         assert engine.status().state is EngineState.READY
+
+
+@pytest.mark.parametrize("status", [302, 400, 429, 500, 520])
+async def test_a_request_goes_to_the_next_server_where_one_cannot_tell_its_models(
+    behind: ScriptedEngine, status: int
+) -> None:
+    async with (
+        strict_server(behind) as broken,
+        strict_server(behind) as sound,
+        remote(broken.url, sound.url) as engine,
+    ):
+        broken.failure = (status, {}, told("No.", status))
+        assert ids(await answer(engine))
+        assert [server.is_healthy for server in engine._servers] == [False, True]
+        broken.failure = None
+        assert engine._watching is not None
+        await asyncio.wait_for(engine._watching, 10)
+        assert engine._servers[0].is_healthy
+
+
+async def test_after_it_was_let_go_the_first_request_finds_the_model_again(behind: ScriptedEngine) -> None:
+    async with pair(behind) as (engine, _):
+        await engine.load()
+        engine._servers[0].is_healthy = False
+        await engine.unload()
+        assert engine._servers[0].is_healthy
+        assert ids(await answer(engine))
+        status = engine.status()
+        assert status.state is EngineState.READY
+        assert status.model is not None
+        assert status.model.name == MODEL
+
+
+async def test_another_model_is_asked_for_of_every_server(behind: ScriptedEngine) -> None:
+    async with (
+        strict_server(behind) as first,
+        strict_server(behind) as second,
+        remote(first.url, second.url) as engine,
+    ):
+        for server in engine._servers:
+            await engine._look(server)
+        await engine.load(MODEL)
+        assert [server.model is None for server in engine._servers] == [False, True]
+
+
+def test_an_adapter_is_as_long_as_the_model_that_it_changes() -> None:
+    body = (
+        b'{"data": [{"id": "base", "max_model_len": 4096}, {"id": "lora", "parent": "base"}, {"id": "odd"}]}'
+    )
+    models = msgspec.json.decode(body, type=ModelList)
+    lengths = {card.id: models.context_length(card) for card in models.data}
+    assert lengths == {"base": 4096, "lora": 4096, "odd": None}
+
+
+def test_a_prompt_too_long_for_a_server_of_this_package_stays_one() -> None:
+    told_there = ContextLengthError(5000, 4096)
+    body = json.dumps({"error": {"message": told_there.message, "code": told_there.code}}).encode()
+    error = error_of(400, body, {})
+    assert isinstance(error, ContextLengthError)
+    assert (error.num_prompt_tokens, error.max_context_tokens) == (5000, 4096)
 
 
 async def test_a_server_that_comes_back_is_asked_again(behind: ScriptedEngine) -> None:

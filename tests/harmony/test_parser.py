@@ -174,9 +174,17 @@ def test_a_header_without_its_end_is_read_for_what_it_says(
 
 @pytest.mark.parametrize("opening", ["<|channel|>final ", "<|channel|>commentary ", ""])
 def test_a_header_that_is_too_long_is_a_message(opening: str, tokens: Tokens) -> None:
-    words = "word " * 2 * MAX_HEADER_TOKENS
+    words = "word " * 3 * MAX_HEADER_TOKENS
     parsed = parse_completion(tokens(f"{opening}{words}<|message|>more<|return|>"), _TOOLS)
     assert parsed == answer(content=f"{words}more")
+
+
+def test_a_tool_with_a_long_name_of_many_tokens_is_called(tokens: Tokens) -> None:
+    name = "mcp__7f3a9c1e-42b8-4d6f-9e0a-b1c2d3e4f5a6__kQ7xZ2pW9vB4nT8"
+    header = tokens(f"<|channel|>commentary to=functions.{name} <|constrain|>json<|message|>")
+    assert len(header) > MAX_HEADER_TOKENS
+    parsed = parse_completion([*header, *tokens('{"a":1}<|call|>')], [name])
+    assert parsed == answer(tool_calls=[call(name, '{"a":1}')])
 
 
 def test_a_header_that_is_too_long_streams_at_once(tokens: Tokens) -> None:

@@ -81,6 +81,15 @@ _NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$re
         ({"$ref": "#/$defs/unit"}, '"c" | "f"'),
         ({"allOf": [{"$ref": "#/$defs/unit"}]}, '"c" | "f"'),
         (
+            {"allOf": [{"allOf": [with_properties(a={})]}, {"allOf": [with_properties(b={})]}]},
+            "{\n    a?: any,\n    b?: any,\n    }",
+        ),
+        (
+            {"allOf": [{"$ref": "#/$defs/alias"}], **with_properties(x={})},
+            "{\n    x?: any,\n    y?: any,\n    }",
+        ),
+        ({"$ref": "#/$defs/either/anyOf/1"}, "string"),
+        (
             {"type": "object", "additionalProperties": {"type": "number"}},
             "{\n    [key: string]: number,\n    }",
         ),
@@ -110,7 +119,13 @@ _NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$re
     ],
 )  # fmt: skip
 def test_what_openai_harmony_gets_wrong_is_written_as_a_type(schema: Any, expected: str) -> None:
-    definitions = {"unit": {"enum": ["c", "f"]}, "the unit": {"type": "integer"}}
+    definitions = {
+        "unit": {"enum": ["c", "f"]},
+        "the unit": {"type": "integer"},
+        "either": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
+        "alias": {"$ref": "#/$defs/aliased"},
+        "aliased": with_properties(y={}),
+    }
     parameters = with_properties(x=schema) | {"$defs": definitions}
     assert declaration(parameters) == f"type f = (_: {{\nx?: {expected},\n}}) => any;"
 
