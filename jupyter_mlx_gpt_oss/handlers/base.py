@@ -93,6 +93,8 @@ class ApiHandler(AccessHandler):
     @override
     def data_received(self, chunk: bytes) -> None:
         """Keep a piece of the body, unless it is one too many."""
+        if self._is_lingering:  # it was answered already
+            return
         self._num_body_bytes += len(chunk)
         if self._num_body_bytes <= self.door.config.max_body_bytes:
             self._body += chunk
@@ -118,6 +120,9 @@ class ApiHandler(AccessHandler):
             ServerStoppingError: the server stops.
             tornado.web.Finish: the client has gone; nobody is left to answer.
         """
+        if self._is_client_gone:  # while the request was read
+            work.close()
+            raise web.Finish
         self._task = self.door.open_requests.start(work)
         try:
             return await self.door.open_requests.wait(self._task)

@@ -16,7 +16,7 @@ from typing import Any
 from jupyter_server.auth import Authorizer, IdentityProvider, User
 from jupyter_server.base.handlers import JupyterHandler
 from tornado import web
-from tornado.httpclient import AsyncHTTPClient, HTTPResponse
+from tornado.httpclient import AsyncHTTPClient, HTTPClientError, HTTPResponse
 from traitlets import Float, Unicode, default
 from typing_extensions import override
 
@@ -95,7 +95,7 @@ class HubIdentityProvider(IdentityProvider):
                 raise_error=False,
                 request_timeout=10,
             )
-        except OSError as error:
+        except (OSError, HTTPClientError) as error:  # the latter is a silence, or an end without an answer
             raise IdentityUnavailableError("JupyterHub does not answer. Try again.") from error
         if response.code >= _FIRST_FAULT:
             raise IdentityUnavailableError(f"JupyterHub answered with status {response.code}. Try again.")

@@ -50,7 +50,11 @@ def routes(door: Door, *, at_root: bool = False) -> list[Route]:
     """
     prefixes = ("/gpt-oss/", "/") if at_root else ("/gpt-oss/",)
     mounted: list[Route] = [
-        (f"{prefix}{path}/?", handler, {"door": door, "route": re.sub(r"\(.*\)", "{id}", path)})
+        (
+            f"{prefix}{path}/?",
+            handler,
+            {"door": door, "route": re.sub(r"\(.*\)", "{id}", path).replace("\\", "")},
+        )
         for prefix in prefixes
         for path, handler in _HANDLERS
     ]

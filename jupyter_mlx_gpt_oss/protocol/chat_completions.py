@@ -38,11 +38,11 @@ class ChatTemplateOptions(BaseModel):
 class ChatCompletionRequest(SamplingFields):
     """A checked request. Read efforts, limits and tools through the properties, which join their many names."""
 
-    messages: Annotated[list[JsonObject], Field(min_length=1)]
-    tools: list[JsonObject] | None = None
+    messages: Annotated[list[JsonObject], Field(min_length=1, fail_fast=True)]
+    tools: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
     tool_choice: str | JsonObject | None = None
     parallel_tool_calls: bool | None = None
-    functions: list[JsonObject] | None = None
+    functions: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
     function_call: str | JsonObject | None = None
     response_format: JsonObject | None = None
     reasoning_effort: ReasoningEffort | None = None

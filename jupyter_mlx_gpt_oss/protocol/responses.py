@@ -73,11 +73,11 @@ class ResponsesRequest(StrictFields):
 
     model: str | None = None
     """Any name is served by the one model there is."""
-    input: str | list[JsonObject] | None = None
+    input: str | Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
     store: bool | None = None
-    tools: list[JsonObject] | None = None
+    tools: Annotated[list[JsonObject], Field(fail_fast=True)] | None = None
     tool_choice: str | JsonObject | None = None
     parallel_tool_calls: bool | None = None
     text: TextConfig | None = None

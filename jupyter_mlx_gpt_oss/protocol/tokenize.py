@@ -41,7 +41,7 @@ class TokenizeRequest(StrictFields):
     """Any name is served by the one model there is."""
     prompt: str | None = None
     """Text, in which nothing is a control token."""
-    messages: Annotated[list[JsonObject], Field(min_length=1)] | None = None
+    messages: Annotated[list[JsonObject], Field(min_length=1, fail_fast=True)] | None = None
     tools: list[JsonObject] | None = None
     tool_choice: str | JsonObject | None = None
     functions: list[JsonObject] | None = None
@@ -98,7 +98,7 @@ class DetokenizeRequest(StrictFields):
     """A checked request."""
 
     model: str | None = None
-    tokens: list[TokenId]
+    tokens: Annotated[list[TokenId], Field(fail_fast=True)]
 
     @classmethod
     def from_json(cls, body: bytes) -> Self:

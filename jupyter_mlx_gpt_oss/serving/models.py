@@ -1,8 +1,9 @@
 """The model that is served, as OpenAI's list and card, and its change for another. Works while nothing is loaded."""
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Collection, Coroutine
 from dataclasses import dataclass
+from typing import Any
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.errors import ModelNotFoundError, PermissionDeniedError
@@ -58,23 +59,23 @@ class Models:
             raise PermissionDeniedError(message, param="model")
 
     async def load(
-        self, request: LoadRequest, background: Background, *, patience_seconds: float
+        self, loading: Coroutine[Any, Any, object], background: Background, *, patience_seconds: float
     ) -> ModelCard | ModelState:
         """Load a model, and return its card; or its state, where loading takes longer and goes on by itself.
 
         Args:
-            request: which model.
+            loading: loads it.
             background: owns the loading, which no client that goes away ends.
             patience_seconds: how long a client waits for an answer.
 
         Raises:
             ModelLoadError, OutOfMemoryError, EngineDeadError: the model cannot be loaded.
         """
-        loading = background.start(self.engine.load(request.model))
-        await asyncio.wait({loading}, timeout=patience_seconds)
-        if not loading.done():
+        task = background.start(loading)
+        await asyncio.wait({task}, timeout=patience_seconds)
+        if not task.done():
             return ModelState(model=self.model_name, state="loading")
-        loading.result()
+        task.result()
         return self._card()
 
     async def unload(self) -> ModelState:

@@ -93,6 +93,7 @@ class Questions:
         """
         context = self._context(request)
         items = tuple(self._item(item, f"input[{index}]") for index, item in enumerate(request.items))
+        _check_ids(context, items)
         messages = messages_of(context, items) or [{"role": "user", "content": ""}]
         if request.instructions:
             messages.insert(0, {"role": "developer", "content": request.instructions})
@@ -157,6 +158,20 @@ class Questions:
             truncation=request.truncation or "disabled",
             usage=None,
         )
+
+
+def _check_ids(context: Sequence[JsonObject], items: Sequence[JsonObject]) -> None:
+    """See that no item stands twice in a conversation: a reference costs its client nothing, and could repeat for ever.
+
+    Raises:
+        InvalidRequestError: one does; names it.
+    """
+    known = {item["id"] for item in context}
+    for index, item in enumerate(items):
+        if item["id"] in known:
+            message = f"Item {item['id'][:100]!r} stands in the conversation already. Leave it out."
+            raise InvalidRequestError(message, param=f"input[{index}].id")
+        known.add(item["id"])
 
 
 def _chat_request(request: ResponsesRequest, messages: list[JsonObject]) -> ChatCompletionRequest:

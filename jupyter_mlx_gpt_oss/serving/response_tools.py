@@ -73,7 +73,7 @@ def chat_tool_choice(choice: str | Mapping[str, Any] | None) -> str | JsonObject
             named = [
                 _named(require_object(tool, f"tool_choice.tools[{index}]"), f"tool_choice.tools[{index}]")
                 for index, tool in enumerate(tools)
-                if not isinstance(tool, Mapping) or tool.get("type", "function") in {"function", "python"}
+                if not isinstance(tool, Mapping) or tool.get("type", "function") in ("function", "python")
             ]
             allowed = {"mode": choice.get("mode", "auto"), "tools": named}
             return {"type": "allowed_tools", "allowed_tools": allowed}

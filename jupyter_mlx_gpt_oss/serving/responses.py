@@ -165,10 +165,13 @@ class Responses:
             async for item in items:
                 for event in (item,) if isinstance(item, Progress) else writer.write(item):
                     yield event
-            for event in writer.end(is_cancelled=cancelled.is_set()):
+            # All at once: who cancels from here on comes too late, and is told so.
+            last = list(writer.end(is_cancelled=cancelled.is_set()))
+            for event in last:
                 if isinstance(event, LifecycleEvent):  # before the client can know, and send its next request
                     self._keep(question, event.response)
-                yield event
+        for event in last:
+            yield event
 
     async def _chunks(self, question: Question) -> AsyncGenerator[Progress | ChatCompletionChunk, None]:
         """Yield the chunks; with truncation, of as much of the conversation as fits."""

@@ -59,7 +59,7 @@ class Service:
         version: str,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self.model_name = model_name
+        self.model_name = self._loaded_name = model_name
         others = config.allowed_models
         self._allowed_models = None if others is None else {model_name, *others}
         self.metrics = Metrics(self.engine_status)
@@ -171,16 +171,20 @@ class Service:
         room = await _room("models")
         request = await asyncio.to_thread(room.Models.read, body)
         (await self.models()).require_allowed(request)
-        before = self.model_name
-        self.model_name = request.model or before
+        self.model_name = request.model or self.model_name
         models = await self.models()
+        loading = self._load(request.model)
+        return await models.load(loading, self._background, patience_seconds=self._config.keep_alive_seconds)
+
+    async def _load(self, name: str | None) -> None:
+        """Load a model; where it cannot be loaded, its name is not kept, as the engine does not keep it."""
         try:
-            return await models.load(
-                request, self._background, patience_seconds=self._config.keep_alive_seconds
-            )
+            await self.engine.load(name)
         except GptOssError:
-            self.model_name = before  # as the engine does: a name that cannot be loaded is not tried again
+            if self.model_name == name:
+                self.model_name = self._loaded_name
             raise
+        self._loaded_name = name or self._loaded_name
 
     async def unload(self) -> "ModelState":
         """Give the model's memory back; see `Models.unload`."""

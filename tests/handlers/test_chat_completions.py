@@ -20,6 +20,7 @@ from jupyter_mlx_gpt_oss.errors import (
     OutOfMemoryError,
     QueueFullError,
 )
+from jupyter_mlx_gpt_oss.handlers.base import ApiHandler
 from tests.support.http_client import Fetch, HttpClient, Reply
 from tests.support.scripted_engine import ScriptedEngine, tokens_of
 
@@ -319,6 +320,33 @@ async def test_a_client_that_goes_aborts_its_request(
     assert await ending_of(engine) == "closed"
     await asyncio.wait_for(gpt_oss.door.open_requests.all_answered(), 5)
     assert gpt_oss.current_activity() is None
+
+
+async def test_a_client_that_goes_before_its_request_is_read_costs_no_answer(
+    openai: AsyncOpenAI, engine: ScriptedEngine, gpt_oss: GptOss, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_asked, is_gone, may_go_on = asyncio.Event(), asyncio.Event(), asyncio.Event()
+    chat_completions, notice = gpt_oss.service.chat_completions, ApiHandler.on_connection_close
+
+    async def slow_work(owner: str) -> Any:
+        is_asked.set()
+        await may_go_on.wait()
+        return await chat_completions(owner)
+
+    def noted(handler: ApiHandler) -> None:
+        notice(handler)
+        is_gone.set()
+
+    monkeypatch.setattr(gpt_oss.service, "chat_completions", slow_work)
+    monkeypatch.setattr(ApiHandler, "on_connection_close", noted)
+    messages: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Hi"}]
+    request = asyncio.ensure_future(openai.chat.completions.create(model="x", messages=messages))
+    await is_asked.wait()
+    request.cancel()
+    await asyncio.wait_for(is_gone.wait(), 5)
+    may_go_on.set()
+    await asyncio.wait_for(gpt_oss.door.open_requests.all_answered(), 5)
+    assert not engine.requests
 
 
 async def test_a_stopping_server_ends_open_streams_with_an_error(

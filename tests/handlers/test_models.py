@@ -114,6 +114,17 @@ class TestLongLoad:
         reply = await http.post(LOAD, b"")
         assert (reply.status, reply.json["id"]) == (200, "large")
 
+    async def test_after_a_late_failure_the_name_is_the_one_before(
+        self, http: HttpClient, engine: ScriptedEngine
+    ) -> None:
+        engine.may_load.clear()
+        for name in ("large", "larger"):
+            await http.post(LOAD, {"model": name})
+        engine.load_error = ModelLoadError("No such directory.")
+        engine.may_load.set()
+        await http.post(LOAD, b"")
+        assert (await http.get("gpt-oss/health")).json["model"] == "demo"
+
     async def test_a_late_failure_is_logged(
         self, http: HttpClient, engine: ScriptedEngine, caplog: pytest.LogCaptureFixture
     ) -> None:

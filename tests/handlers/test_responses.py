@@ -255,6 +255,37 @@ async def test_a_client_that_goes_ends_its_response_and_leaves_nothing_open(
         await openai.responses.cancel(created.response.id)
 
 
+async def test_a_response_whose_end_is_on_its_way_is_not_cancelled(openai: AsyncOpenAI) -> None:
+    stream = await openai.responses.create(model="any", input="Hi", stream=True)
+    response_id, last = "", None
+    async for event in stream:
+        last = event
+        if event.type == "response.output_text.done":
+            with pytest.raises(BadRequestError, match="completed"):
+                await openai.responses.cancel(response_id)
+        if event.type == "response.created":
+            response_id = event.response.id
+    assert last is not None
+    assert last.type == "response.completed"
+    assert (await openai.responses.retrieve(response_id)).status == "completed"
+
+
+async def test_an_item_stands_in_a_conversation_once(openai: AsyncOpenAI) -> None:
+    first = await create(openai)
+    reference = {"type": "item_reference", "id": first.output[-1].id}
+    for fields in (
+        {"input": [reference, reference]},
+        {"input": [reference], "previous_response_id": first.id},
+    ):
+        with pytest.raises(BadRequestError, match="already"):
+            await create(openai, **fields)
+
+
+async def test_an_allowed_tool_of_an_odd_type_is_left_out(http: HttpClient) -> None:
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": []}]}
+    assert (await http.post(ROUTE, {"input": "Hi", "tool_choice": choice})).status < 500
+
+
 async def test_a_finished_response_is_not_cancelled(openai: AsyncOpenAI) -> None:
     response = await create(openai)
     with pytest.raises(BadRequestError, match="completed"):

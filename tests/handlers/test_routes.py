@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from jupyter_server.serverapp import ServerApp
 
+from jupyter_mlx_gpt_oss.app import GptOss
 from jupyter_mlx_gpt_oss.handlers.open_requests import OpenRequests
+from jupyter_mlx_gpt_oss.handlers.routes import routes
 from tests.support.http_client import HttpClient
 from tests.support.scripted_engine import ScriptedEngine
 
@@ -117,3 +119,9 @@ async def test_stopping_does_not_wait_for_a_client_that_does_not_read() -> None:
     await open_requests.stop(0.01)
     assert task.cancelled()
     assert len(open_requests) == 1
+
+
+def test_the_name_of_a_route_is_no_pattern(gpt_oss: GptOss) -> None:
+    names = {str(arguments["route"]) for _, _, arguments in routes(gpt_oss.door)}
+    assert {"openapi.json", "v1/chat/completions", "status", "other"} <= names
+    assert not any(set(name) & set("\\()+*?") for name in names)

@@ -25,6 +25,9 @@ class HubApi(web.RequestHandler):
     @override
     def get(self) -> None:
         self.asked.append(self.request.headers["Authorization"])
+        if not self.answer["status"]:
+            self.detach().close()
+            return
         self.set_status(self.answer["status"])
         self.finish({**MODEL, **{name: value for name, value in self.answer.items() if name != "status"}})
 
@@ -99,6 +102,14 @@ async def test_a_hub_that_fails_is_told_apart_from_a_wrong_token(
     assert (reply.status, reply.error["code"]) == (503, "identity_unavailable")
     answer["status"] = 200
     assert (await get(http)).status == 200
+
+
+async def test_a_hub_that_ends_the_connection_is_told_apart_too(
+    http: HttpClient, answer: dict[str, Any]
+) -> None:
+    answer["status"] = 0
+    reply = await get(http)
+    assert (reply.status, reply.error["code"]) == (503, "identity_unavailable")
 
 
 class TestNoHub:
