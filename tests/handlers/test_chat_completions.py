@@ -345,6 +345,7 @@ async def test_a_client_that_goes_before_its_request_is_read_costs_no_answer(
     request.cancel()
     await asyncio.wait_for(is_gone.wait(), 5)
     may_go_on.set()
+    await asyncio.sleep(0.2)  # in which the work would begin
     await asyncio.wait_for(gpt_oss.door.open_requests.all_answered(), 5)
     assert not engine.requests
 
