@@ -157,7 +157,9 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def base_url(self) -> str:
         """The base URL for OpenAI's clients on this machine; final once the server is bound."""
         server = self._server
-        host = "127.0.0.1" if server.ip in {"", "*", "0.0.0.0", "::"} else server.ip  # noqa: S104  compared, not bound
+        # Tornado's sockets for IPv6 take no IPv4.
+        loopback = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  compared, not bound
+        host = loopback.get(server.ip, server.ip)
         host = f"[{host}]" if ":" in host else host
         scheme = "https" if server.certfile else "http"
         return f"{scheme}://{host}:{server.port}{url_path_join(server.base_url, 'gpt-oss/v1')}"

@@ -44,7 +44,7 @@ async def test_kernels_are_told_where_the_server_is_until_it_stops(
     [
         ("0.0.0.0", "", "http://127.0.0.1:"),
         ("", "", "http://127.0.0.1:"),
-        ("::", "", "http://127.0.0.1:"),
+        ("::", "", "http://[::1]:"),
         ("::1", "", "http://[::1]:"),
         ("10.1.2.3", "/cert.pem", "https://10.1.2.3:"),
     ],

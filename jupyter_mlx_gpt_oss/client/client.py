@@ -228,7 +228,7 @@ def _read_chunks(response: http.client.HTTPResponse) -> Iterator[Chunk | Progres
         if item.data == "[DONE]":
             break
         chunk = _chunk_from_frame(item)
-        has_finish_reason |= any(choice.get("finish_reason") for choice in chunk.get("choices", ()))
+        has_finish_reason |= any(choice.get("finish_reason") for choice in chunk.get("choices") or ())
         yield chunk
     if not has_finish_reason:
         raise StreamInterruptedError("The stream ended before the answer was complete; run the cell again.")

@@ -14,7 +14,8 @@ from typing import Any
 
 URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
 KEY_VARIABLE = "JUPYTER_MLX_GPT_OSS_KEY"
-EVERYWHERE = frozenset({"", "*", "0.0.0.0", "::"})  # noqa: S104  compared, not bound
+# Tornado's sockets for IPv6 take no IPv4.
+LOOPBACK_OF = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  compared, not bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,8 @@ def _read_runtime_file(path: Path) -> dict[str, Any]:
 
 def _reachable_url(info: Mapping[str, Any]) -> str:
     """Return a server's URL for this machine; one that listens everywhere calls itself by a name that may lead nowhere."""
-    if info.get("hostname") in EVERYWHERE and not info.get("sock"):
+    host = LOOPBACK_OF.get(str(info.get("hostname")))
+    if host is not None and not info.get("sock"):
         scheme = "https" if info.get("secure") else "http"
-        return f"{scheme}://127.0.0.1:{info.get('port')}{info.get('base_url', '/')}".rstrip("/")
+        return f"{scheme}://{host}:{info.get('port')}{info.get('base_url', '/')}".rstrip("/")
     return str(info["url"]).rstrip("/")

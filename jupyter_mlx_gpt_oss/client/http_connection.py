@@ -24,14 +24,15 @@ def open_http_connection(url: str, timeout_seconds: float) -> http.client.HTTPCo
         port = None if parts.scheme == "http+unix" else parts.port
     except ValueError as error:
         raise ServerNotFoundError(f"{url!r} is not a URL: {error}") from error
+    # Without a port http.client looks for one in the host, and an IPv6 address is full of colons.
     match parts:
         case SplitResult(scheme="http+unix", netloc=str(path)) if path:
             return _unix_connection(unquote(path), timeout_seconds)
         case SplitResult(scheme="http", hostname=str(host)):
-            return http.client.HTTPConnection(host, port, timeout=timeout_seconds)
+            return http.client.HTTPConnection(host, port or http.client.HTTP_PORT, timeout=timeout_seconds)
         case SplitResult(scheme="https", hostname=str(host)):
             return http.client.HTTPSConnection(
-                host, port, timeout=timeout_seconds, context=_tls_context(host)
+                host, port or http.client.HTTPS_PORT, timeout=timeout_seconds, context=_tls_context(host)
             )
     raise ServerNotFoundError(f"{url!r} is not a URL such as http://127.0.0.1:8888/gpt-oss/v1")
 

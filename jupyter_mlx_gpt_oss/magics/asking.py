@@ -3,6 +3,7 @@
 from IPython.core.error import StdinNotImplementedError
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.render_text import visible
 
 
 def is_allowed_by_user(question: str, *, who: str, advice: str) -> bool:
@@ -17,7 +18,7 @@ def is_allowed_by_user(question: str, *, who: str, advice: str) -> bool:
         MagicUsageError: the front end takes no input.
     """
     try:
-        reply = input(f"{question} [y/N] ")
+        reply = input(f"{visible(question)} [y/N] ")
     except (EOFError, StdinNotImplementedError):
         raise MagicUsageError(f"{who}: nobody can be asked here. {advice}") from None
     return reply.strip().lower() in {"y", "yes"}

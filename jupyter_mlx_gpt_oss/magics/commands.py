@@ -17,9 +17,9 @@ from jupyter_mlx_gpt_oss.magics.history import history_rows
 from jupyter_mlx_gpt_oss.magics.json_table import cells_to_table, rows_to_table
 from jupyter_mlx_gpt_oss.magics.outputs import Output
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import counted
+from jupyter_mlx_gpt_oss.magics.render_text import counted, visible
 from jupyter_mlx_gpt_oss.magics.status import loading_lines, status_rows
-from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+from jupyter_mlx_gpt_oss.magics.tool_mark import marked_functions
 
 MAX_FLAGS = 100
 
@@ -86,7 +86,8 @@ class Commands:
         text = "\n".join(
             "\n".join([first, *(f"{margin}{line}".rstrip() for line in rest)]) for first, *rest in lines
         )
-        self._state.ip.display_pub.publish({"text/html": html or rows_to_table(rows), "text/plain": text})
+        bundle = {"text/html": html or rows_to_table(rows), "text/plain": visible(text)}
+        self._state.ip.display_pub.publish(bundle)
 
     def _status(self, extra: str = "") -> Rows:
         if extra not in {"", "key"}:
@@ -150,7 +151,7 @@ class Commands:
         return []
 
     def _tools(self) -> Rows:
-        if not any(is_marked(value) for value in self._state.variables().values()):
+        if not marked_functions(self._state.variables()):
             return [("no tools", "put @tool over a function, or name it with -t")]
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 

@@ -7,11 +7,17 @@ thread. Ctrl-C in the main thread cancels it there.
 import asyncio
 import threading
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
 
 CANCEL_TIMEOUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Exit:
+    error: SystemExit
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -23,9 +29,20 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     thread = threading.Thread(target=loop.run_forever, name="gpt-oss-tool", daemon=True)
     thread.start()
     try:
-        return asyncio.run_coroutine_threadsafe(coroutine, loop).result()
+        result = asyncio.run_coroutine_threadsafe(_exit_as_value(coroutine), loop).result()
     finally:
         _close(loop, thread)
+    if isinstance(result, _Exit):
+        raise result.error
+    return result
+
+
+async def _exit_as_value(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT | _Exit:
+    # A loop that SystemExit passes through is stopped, and its result never comes.
+    try:
+        return await coroutine
+    except SystemExit as error:
+        return _Exit(error)
 
 
 def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:

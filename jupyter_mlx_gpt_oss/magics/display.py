@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from jupyter_mlx_gpt_oss.magics.outputs import Output, SegmentOutputs
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text
+from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text, visible
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
     Segment,
@@ -215,7 +215,7 @@ class TerminalDisplay:
         self._write(text if self._is_at_line_start else f"\n{text}")
 
     def _write(self, text: str) -> None:
-        self._out.write(text)
+        self._out.write(visible(text))
         if text:
             self._is_at_line_start = text.endswith("\n")
 

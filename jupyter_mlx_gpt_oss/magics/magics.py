@@ -25,10 +25,10 @@ from jupyter_mlx_gpt_oss.magics.display import CellDisplay, NotebookDisplay, Ter
 from jupyter_mlx_gpt_oss.magics.finding import find_client
 from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_run_allowed
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE
+from jupyter_mlx_gpt_oss.magics.render_text import DEMO_NOTICE, visible
 from jupyter_mlx_gpt_oss.magics.segments import PYTHON
 from jupyter_mlx_gpt_oss.magics.shown_value import show_value
-from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked
+from jupyter_mlx_gpt_oss.magics.tool_mark import marked_functions
 from jupyter_mlx_gpt_oss.magics.variables import expand_variables
 
 if TYPE_CHECKING:
@@ -78,7 +78,8 @@ class GptOssMagics(Magics):
         client, card = find_client(self.url, self.key)
         conversation = self.conversations.setdefault(options.chat, Conversation(options.chat))
         cell_key = self._cell_key(f"{line}\n{cell}")
-        conversation.rewind(cell_key)
+        for other in self.conversations.values():  # the cell may have asked in another chat before
+            other.rewind(cell_key)
         question = Turn(cell_key, ({"role": "user", "content": text},), options.system, options.new)
         request = {
             **_request_fields(options),
@@ -93,6 +94,7 @@ class GptOssMagics(Magics):
         conversation.turns.append(turn)
         parsed, fault = schema.parse(transcript.text) if schema else (None, "")
         if fault:
+            fault = visible(fault)
             self.ip.display_pub.publish({"text/html": quiet_line_to_html(fault), "text/plain": fault})
         self._give(Answer.from_transcript(transcript, conversation, parsed), options.output)
 
@@ -137,7 +139,7 @@ class GptOssMagics(Magics):
 
     def _collect_functions(self, names: list[str]) -> dict[str, CellTool]:
         namespace = self.variables()
-        if not names and not any(is_marked(value) for value in namespace.values()):
+        if not names and not marked_functions(namespace):
             return {}
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 

@@ -11,7 +11,7 @@ from jupyter_mlx_gpt_oss.magics.growing_markdown import presentable
 from jupyter_mlx_gpt_oss.magics.markdown import markdown_to_html
 from jupyter_mlx_gpt_oss.magics.pages import Pages
 from jupyter_mlx_gpt_oss.magics.render_html import segment_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import segment_to_text
+from jupyter_mlx_gpt_oss.magics.render_text import segment_to_text, visible
 from jupyter_mlx_gpt_oss.magics.segments import Segment, TextSegment
 
 
@@ -31,11 +31,11 @@ class Output:
         """Show this, given as HTML and as text, in the place of what was here; nothing happens if it is the same."""
         if (html, text) == self._shown:
             return
-        is_update = bool(self._display_id)
-        self._display_id = self._display_id or uuid4().hex
-        bundle = {"text/html": html, "text/plain": text}
-        self._publish(bundle, transient={"display_id": self._display_id}, update=is_update)
-        self._shown = (html, text)
+        display_id = self._display_id or uuid4().hex
+        bundle = {"text/html": html, "text/plain": visible(text)}  # a console prints it
+        self._publish(bundle, transient={"display_id": display_id}, update=bool(self._display_id))
+        # After publishing: what Ctrl-C has kept from the page is put again, as new if it was.
+        self._display_id, self._shown = display_id, (html, text)
 
 
 class SegmentOutputs:
@@ -61,7 +61,15 @@ class SegmentOutputs:
         """
         if self._shown is segment and self._is_growing == is_growing:
             return
+        try:
+            self._put_pages(segment, is_growing=is_growing)
+        except BaseException:
+            # Ctrl-C: the next call puts every page again.
+            self._pages, self._shown = Pages(), None
+            raise
         self._shown, self._is_growing = segment, is_growing
+
+    def _put_pages(self, segment: Segment, *, is_growing: bool) -> None:
         if isinstance(segment, TextSegment):
             pages = self._pages.update(segment.text)
             if is_growing:

@@ -4,6 +4,7 @@ Pure functions of values; the texts that HTML shows too are made here.
 """
 
 import json
+import re
 
 from jupyter_mlx_gpt_oss.client.client import Progress
 from jupyter_mlx_gpt_oss.magics.segments import (
@@ -26,6 +27,8 @@ DEMO_NOTICE = (
     "For the real one: %oss model mlx-community/gpt-oss-20b-MXFP4-Q8"
 )
 
+# A terminal obeys them: they could hide the code that the user is to allow. C0, DEL and C1 of ECMA-48.
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _STAGES = {
     "downloading": "downloading the model",
     "loading": "loading the model",
@@ -47,6 +50,11 @@ def segment_to_text(segment: Segment, *, is_growing: bool = False) -> str:
             return f"{call}\n{result_to_text(segment.name, result)}"
         case TextSegment(text=text):
             return text
+
+
+def visible(text: str) -> str:
+    """Return a text that a terminal can show: each control character but newline and tab is a replacement mark."""
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
 def newest(text: str) -> str:

@@ -47,6 +47,8 @@ class AnswerSchema:
             fault = validation_faults(error)
         except ValueError as error:
             fault = f"it is no JSON: {error}"
+        except (Exception, SystemExit) as error:  # noqa: BLE001  validators are the user's code
+            fault = f"{type(error).__name__}: {error}"
         return None, bounded(f"The answer does not fit {self.name}: {fault}", MAX_FAULT_CHARS)
 
 
@@ -61,7 +63,7 @@ def read_schema(name: str, value: Any) -> AnswerSchema:
         MagicUsageError: it is none of these.
     """
     if isinstance(value, dict):
-        return AnswerSchema(name, value, None)
+        return AnswerSchema(name, _checked_json(name, value), None)
     try:
         adapter: pydantic.TypeAdapter[Any] = pydantic.TypeAdapter(value)
         json_schema = adapter.json_schema(schema_generator=UntitledJsonSchema)
@@ -69,3 +71,11 @@ def read_schema(name: str, value: Any) -> AnswerSchema:
         first_line = str(error).partition("\n")[0]
         raise MagicUsageError(f"--schema {name}: {first_line}") from error
     return AnswerSchema(name, json_schema, adapter)
+
+
+def _checked_json(name: str, schema: dict[str, Any]) -> dict[str, Any]:
+    try:
+        json.dumps(schema)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise MagicUsageError(f"--schema {name}: the dict is no JSON schema: {error}.") from error
+    return schema

@@ -5,7 +5,9 @@ itself, and one that is deleted is gone. Light, as it is imported with the packa
 """
 
 import inspect
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
@@ -14,6 +16,8 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _MARK = "_jupyter_mlx_gpt_oss_tool"
 _CONFIRM = "_jupyter_mlx_gpt_oss_confirm"
+# `_`, `__`, `___`, `_12`: IPython's last values, which keep a function that was defined again or deleted.
+_HISTORY_NAME = re.compile(r"_{1,3}|_\d+")
 
 
 @overload
@@ -47,11 +51,24 @@ def tool(function: Any = None, *, confirm: bool = False) -> Any:
     return function
 
 
-def is_marked(value: object) -> bool:
-    """Say whether `value` is a function under `@tool`."""
-    return inspect.isfunction(value) and _MARK in value.__dict__
+def marked_functions(namespace: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
+    """Return the functions under `@tool` by their own names; of two the one whose variable has that name."""
+    variables = {
+        variable: value
+        for variable, value in namespace.items()
+        if not _HISTORY_NAME.fullmatch(variable) and _is_marked(value)
+    }
+    functions = {value.__name__: value for value in variables.values()}
+    own = {variable: value for variable, value in variables.items() if value.__name__ == variable}
+    return functions | own
 
 
 def is_to_be_confirmed(function: object) -> bool:
-    """Say whether `function` stands under `@tool(confirm=True)`."""
-    return inspect.isfunction(function) and bool(function.__dict__.get(_CONFIRM))
+    """Say whether `function`, or what a method or a partial calls, stands under `@tool(confirm=True)`."""
+    while isinstance(function, partial) or inspect.ismethod(function):
+        function = function.func if isinstance(function, partial) else function.__func__
+    return bool(getattr(function, "__dict__", {}).get(_CONFIRM))
+
+
+def _is_marked(value: object) -> bool:
+    return inspect.isfunction(value) and _MARK in value.__dict__

@@ -20,7 +20,7 @@ from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
 from jupyter_mlx_gpt_oss.magics.docstring import parameter_texts, summary_of
 from jupyter_mlx_gpt_oss.magics.render_text import call_to_text
 from jupyter_mlx_gpt_oss.magics.segments import ToolCallSegment, ToolResult
-from jupyter_mlx_gpt_oss.magics.tool_mark import is_marked, is_to_be_confirmed
+from jupyter_mlx_gpt_oss.magics.tool_mark import is_to_be_confirmed, marked_functions
 from jupyter_mlx_gpt_oss.magics.variables import bounded, describe
 
 MAX_RESULT_CHARS = 20_000
@@ -70,16 +70,17 @@ class Tool:
         try:
             values = self.arguments.model_validate_json(arguments or "{}")
         except pydantic.ValidationError as error:
-            text = f"Invalid arguments: {validation_faults(error)}"
-            return ToolResult(bounded(text, MAX_RESULT_CHARS), is_error=True)
+            return _failure(f"Invalid arguments: {validation_faults(error)}")
+        except (Exception, SystemExit) as error:  # noqa: BLE001  validators are the user's code too
+            return _failure(f"Invalid arguments: {type(error).__name__}: {error}")
         if not self.may_call(arguments):
-            return ToolResult("Not called: the user said no.", is_error=True)
+            return _failure("Not called: the user said no.")
         try:
             value = self._run(values)
             return ToolResult(_result_to_text(value), is_shown=self.show(value))
         # The function is the user's and may raise anything; the model is told, the user sees it.
-        except Exception as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
-            return ToolResult(bounded(f"{type(error).__name__}: {error}", MAX_RESULT_CHARS), is_error=True)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
+            return _failure(f"{type(error).__name__}: {error}")
 
     def _run(self, values: pydantic.BaseModel) -> Any:
         positional, named = [], {}
@@ -100,8 +101,8 @@ def function_to_tool(name: str, function: Callable[..., Any]) -> Tool:
     Raises:
         MagicUsageError: a parameter has a type that no JSON schema describes, or cannot be given by name.
     """
+    signature = _read_signature(name, function)
     try:
-        signature = inspect.signature(function, eval_str=True)
         arguments = _signature_to_model(name, signature, parameter_texts(function))
         tool = Tool(name, summary_of(function), function, arguments)
         _ = tool.schema  # fails here, in one line, rather than in the middle of a request
@@ -148,7 +149,7 @@ def collect_tools(
     Raises:
         MagicUsageError: a name is not a function of the notebook, or cannot be a tool.
     """
-    functions = {value.__name__: value for value in namespace.values() if is_marked(value)}
+    functions = marked_functions(namespace)
     for name in names:
         function = namespace.get(name)
         if not callable(function):
@@ -161,6 +162,14 @@ def collect_tools(
         name: replace(tool, may_call=partial(may_call, name)) if is_to_be_confirmed(tool.function) else tool
         for name, tool in tools.items()
     }
+
+
+def _read_signature(name: str, function: Callable[..., Any]) -> inspect.Signature:
+    try:
+        return inspect.signature(function, eval_str=True)
+    except Exception as error:  # a hint in quotes may be no Python, and may raise anything
+        first_line = str(error).partition("\n")[0]
+        raise MagicUsageError(f"{name} cannot be a tool: {type(error).__name__}: {first_line}") from error
 
 
 def _signature_to_model(
@@ -177,11 +186,18 @@ def _signature_to_model(
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
 
 
+def _failure(text: str) -> ToolResult:
+    return ToolResult(bounded(text, MAX_RESULT_CHARS), is_error=True)
+
+
 def _result_to_text(value: Any) -> str:
     """Return a text as it is, a value that JSON knows as JSON, and anything else as a person would say it."""
     if isinstance(value, str):
         return bounded(value, MAX_RESULT_CHARS)
-    text = pydantic_core.to_json(value, fallback=describe).decode()
+    try:
+        text = pydantic_core.to_json(value, fallback=describe).decode()
+    except ValueError:  # bytes that are no UTF-8, a list in itself
+        return describe(value)
     if text.startswith('"'):
         text = str(pydantic_core.from_json(text))
     return bounded(text, MAX_RESULT_CHARS)

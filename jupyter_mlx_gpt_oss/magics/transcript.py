@@ -33,6 +33,8 @@ class Transcript:
     """Of the last round: stop, length or tool_calls; None while it streams, or when it broke off."""
     usage: Usage | None = None
     """None until a server has said it."""
+    earlier_usage: Usage | None = None
+    """Of the finished rounds."""
     first_token_seconds: float | None = None
     """When the first token of the current round came."""
     generating_seconds: float = 0.0
@@ -49,13 +51,20 @@ class Transcript:
             if choice.get("finish_reason"):
                 transcript = _finish_round(transcript, choice["finish_reason"], now_seconds)
         if chunk.get("usage"):
-            usage = Usage.from_chunk(chunk["usage"])
-            transcript = replace(transcript, usage=usage + (transcript.usage or Usage()))
+            # Some servers count in every chunk, each time from the beginning of the answer.
+            usage = Usage.from_chunk(chunk["usage"]) + (self.earlier_usage or Usage())
+            transcript = replace(transcript, usage=usage)
         return transcript
 
     def begin_round(self) -> "Transcript":
         """Return the transcript ready for the chunks of the next request."""
-        return replace(self, round=self.round + 1, finish_reason=None, first_token_seconds=None)
+        return replace(
+            self,
+            round=self.round + 1,
+            finish_reason=None,
+            earlier_usage=self.usage,
+            first_token_seconds=None,
+        )
 
     def add_result(self, call: ToolCallSegment, result: ToolResult) -> "Transcript":
         """Return the transcript with the result of a call that is in it."""

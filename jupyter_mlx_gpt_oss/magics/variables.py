@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
+
 MAX_DESCRIPTION_CHARS = 4000
 MAX_ROWS = 10
 
@@ -25,7 +27,11 @@ _STEPS = re.compile(_STEP)
 
 
 def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
-    """Return `text` with each variable of `namespace` described in the place of its braces."""
+    """Return `text` with each variable of `namespace` described in the place of its braces.
+
+    Raises:
+        MagicUsageError: a property or the text of a variable raises something.
+    """
 
     def described(variable: re.Match[str]) -> str:
         name, path = variable.groups()
@@ -35,11 +41,21 @@ def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
             value = _follow(namespace[name], path)
         except (AttributeError, LookupError, TypeError):
             return variable[0]
-        return describe(value)
+        except Exception as error:  # the notebook's code
+            raise _unreadable(variable[0], error) from error
+        try:
+            return describe(value)
+        except Exception as error:  # the notebook's code
+            raise _unreadable(variable[0], error) from error
 
     return _PLACE.sub(
         lambda place: _VARIABLE.sub(described, place[0]) if place["variables"] else place[0], text
     )
+
+
+def _unreadable(place: str, error: Exception) -> MagicUsageError:
+    fault = f"{type(error).__name__}: {error}".partition("\n")[0]
+    return MagicUsageError(f"{place}: {fault}. --raw takes braces as they stand.")
 
 
 def _follow(value: Any, path: str) -> Any:

@@ -8,6 +8,7 @@ import pytest
 
 from jupyter_mlx_gpt_oss.client.client import Client, Progress
 from jupyter_mlx_gpt_oss.client.connection import Connection
+from jupyter_mlx_gpt_oss.client.http_connection import open_http_connection
 from jupyter_mlx_gpt_oss.errors import ServerNotFoundError, ServerResponseError, StreamInterruptedError
 from tests.support.canned_server import DROP, HOLD, KEY, CannedServer, answer, delta, ending, frame, progress
 
@@ -126,6 +127,21 @@ def test_when_no_place_answers_the_error_says_what_each_said(
 def test_what_is_no_url_is_no_server(url: str) -> None:
     with pytest.raises(ServerNotFoundError):
         Client(Connection(url)).model_card()
+
+
+@pytest.mark.parametrize(
+    ("url", "port"), [("http://[::1]/v1", 80), ("https://[fe80::ab]/v1", 443), ("http://[::1]:8888/v1", 8888)]
+)
+def test_an_ipv6_address_needs_no_port(url: str, port: int) -> None:
+    connection = open_http_connection(url, 1.0)
+
+    assert (f"[{connection.host}]" in url, connection.port) == (True, port)
+
+
+def test_a_chunk_without_choices_is_passed_on(client: Client, server: CannedServer) -> None:
+    server.play([frame({"choices": None}), *answer("Hi")])
+
+    assert next(client.chat(REQUEST)) == {"choices": None}
 
 
 def test_a_key_that_no_header_can_carry_is_no_crash(server: CannedServer) -> None:

@@ -63,7 +63,7 @@ def test_the_token_of_a_server_comes_before_the_key_that_it_keeps(tmp_path: Path
     ("info", "url"),
     [
         ({"url": "http://box:8888/a/", "hostname": "0.0.0.0", "secure": False}, "http://127.0.0.1:8888/a"),
-        ({"url": "https://box:8888/a/", "hostname": "::", "secure": True}, "https://127.0.0.1:8888/a"),
+        ({"url": "https://box:8888/a/", "hostname": "::", "secure": True}, "https://[::1]:8888/a"),
         ({"url": "http://10.1.2.3:8888/a/", "hostname": "10.1.2.3"}, "http://10.1.2.3:8888/a"),
         ({"url": "http+unix://%2Ftmp%2Fs/a/", "hostname": "", "sock": "/tmp/s"}, "http+unix://%2Ftmp%2Fs/a"),
     ],

@@ -22,8 +22,13 @@ class Page:
         self.outputs: dict[str, str] = {}
         self.messages: list[str] = []
         self.timers: list[tuple[float, Callable[[], None]]] = []
+        self.num_before_ctrl_c = -1
 
     def publish(self, data: dict[str, str], *, transient: Any, update: bool) -> None:
+        if self.num_before_ctrl_c == 0:
+            self.num_before_ctrl_c = -1
+            raise KeyboardInterrupt
+        self.num_before_ctrl_c -= 1
         assert set(data) == {"text/html", "text/plain"}
         assert update == (transient["display_id"] in self.outputs)
         self.outputs[transient["display_id"]] = data["text/plain"]
@@ -279,3 +284,27 @@ def test_a_terminal_shows_the_same_at_the_end_as_bit_by_bit() -> None:
 
 def test_a_terminal_hides_reasoning() -> None:
     assert "Let me" not in terminal_text(*growing(), hide_reasoning=True)
+
+
+@pytest.mark.parametrize("num_before", range(4))
+def test_what_ctrl_c_kept_from_the_page_is_on_it_at_the_end(page: Page, num_before: int) -> None:
+    paragraphs = [f"Paragraph {number}: {'dark and stormy ' * 20}\n\n" for number in range(60)]
+    transcript = fold(delta(content="".join(paragraphs)))
+    page.num_before_ctrl_c = num_before
+    display = notebook_display(page)
+
+    with pytest.raises(KeyboardInterrupt):
+        display.show(transcript)
+    display.finish(transcript.end(2.0, "interrupted"), ["interrupted"])
+
+    assert "".join(page.texts) == f"{''.join(paragraphs)}interrupted"
+
+
+def test_control_characters_of_the_model_do_not_reach_the_screen(page: Page) -> None:
+    code = "rm()\x1b[2K\x1b]52;c;x\x07\rprint(1)\x9b2J\x7f\tx\r\ny"
+    transcript = fold(delta(content=code))
+    notebook_display(page).finish(transcript, ["done"])
+
+    shown = "rm()�[2K�]52;c;x��print(1)�2J�\tx\ny"
+    assert terminal_text(transcript) == f"{shown}\n[done]\n"
+    assert page.texts == [shown, "done"]  # a Jupyter console prints it

@@ -135,6 +135,18 @@ def test_a_cell_run_again_replaces_its_turn_and_what_followed(
     assert len(notebook.user_ns["_"].messages) == 2
 
 
+def test_a_cell_that_goes_over_to_another_chat_leaves_no_turn_behind(
+    notebook: Notebook, server: CannedServer
+) -> None:
+    server.play(answer("one"), answer("two"), answer("three"))
+
+    notebook.run("%%oss\nA", "a")
+    notebook.run("%%oss -c other\nA", "a")
+    notebook.run("%%oss\nB", "b")
+
+    assert [message["content"] for message in server.requests[2]["messages"]] == ["B"]
+
+
 def test_a_cell_without_an_id_is_known_by_its_text(notebook: Notebook, server: CannedServer) -> None:
     server.play(answer("one"), answer("two"))
 

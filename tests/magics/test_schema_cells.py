@@ -5,6 +5,7 @@ from typing import Any
 
 import pydantic
 import pytest
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
 from tests.magics.conftest import Notebook
@@ -94,7 +95,22 @@ def test_an_answer_that_does_not_fit_keeps_its_text_and_says_why(
     assert notebook.outputs.text.splitlines()[-1].startswith(fault)
 
 
-@pytest.mark.parametrize("value", [5, "Person", object()])
+class Unwilling(pydantic.BaseModel):
+    name: str
+
+    @override
+    def model_post_init(self, context: Any) -> None:
+        raise KeyError(self.name)
+
+
+def test_what_a_validator_raises_is_said_in_one_line(notebook: Notebook, server: CannedServer) -> None:
+    reply = run(notebook, server, Unwilling, '{"name": "Ada"}')
+
+    assert (reply.text, reply.parsed) == ('{"name": "Ada"}', None)
+    assert notebook.outputs.text.endswith("The answer does not fit Wanted: KeyError: 'Ada'")
+
+
+@pytest.mark.parametrize("value", [5, "Person", object(), {"name": str}])
 def test_what_is_no_schema_is_said_in_one_line(
     notebook: Notebook, server: CannedServer, value: object
 ) -> None:

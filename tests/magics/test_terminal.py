@@ -91,3 +91,19 @@ def test_what_a_tool_prints_begins_a_line(
     assert (
         '[tool] look {"city": "Kyoto"}\nlooking\n[result of look] sunny\n\nSunny.' in capsys.readouterr().out
     )
+
+
+def test_control_characters_of_the_model_do_not_reach_the_screen(
+    run: Callable[..., Any], server: CannedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.play(answer("a\x1b]0;b\x07c"), answer('{"\x9b2J": 1}'))
+    run("class Nothing(__import__('pydantic').BaseModel, extra='forbid'): pass")
+
+    run("%%oss\nGo.")
+    run("%oss history")
+    run("%%oss --schema Nothing\nGo.")
+
+    shown = capsys.readouterr().out
+    assert shown.count("a�]0;b�c") == 2
+    assert "The answer does not fit Nothing: �2J: " in shown
+    assert not set("\x1b\x07\x9b") & set(shown)

@@ -206,3 +206,26 @@ def test_a_tool_that_nobody_can_confirm_fails_in_one_line(
     assert last_line.endswith(
         "MagicUsageError: delete: nobody can be asked here. Without confirm=True, @tool calls it without asking."
     )
+
+
+def test_the_question_has_no_control_characters(
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.user_ns["delete"] = delete
+    asked = ask(notebook, monkeypatch, "n")
+    server.play(deletes('{"path": "a\x9b2Kb"}'), answer("As you like."))
+
+    notebook.run("%%oss\nDelete it.")
+
+    assert asked.seen[0][0] == 'Call delete(path="a�2Kb")? [y/N] '
+
+
+def test_a_tool_that_was_deleted_is_not_offered(notebook: Notebook, server: CannedServer) -> None:
+    server.play(answer("Hi"))
+    notebook.user_ns["get_weather"] = get_weather
+    notebook.run("get_weather")
+    notebook.run("del get_weather")
+
+    notebook.run("%%oss\nHi")
+
+    assert "tools" not in server.requests[0]

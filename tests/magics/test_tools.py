@@ -3,6 +3,7 @@ import contextvars
 import enum
 import functools
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -283,3 +284,88 @@ def test_a_type_that_no_schema_describes_is_refused_in_one_line() -> None:
 
 def test_the_schema_is_json() -> None:
     assert json.loads(json.dumps(function_to_tool("weather", google).schema))
+
+
+def named(name: str) -> Callable[[], str]:
+    def function() -> str:
+        return name
+
+    function.__name__ = name
+    return function
+
+
+def test_a_tool_has_its_own_name_whatever_its_variable_is_called() -> None:
+    found = collect_tools({"a": tool(named("b")), "b": tool(named("a"))}, [])
+
+    assert (found["a"].call("").text, found["b"].call("").text) == ("a", "b")
+
+
+def test_a_function_that_only_ipython_keeps_is_no_tool() -> None:
+    old, new = tool(named("delete")), tool(named("delete"), confirm=True)
+    history = dict.fromkeys(["_", "__", "___", "_2"], old)
+    found = collect_tools({"delete": new, "old": old, **history}, [], may_call=lambda _name, _args: False)
+
+    assert collect_tools(history, []) == {}
+    assert found["delete"].call("") == ToolResult("Not called: the user said no.", is_error=True)
+
+
+class Disk:
+    @tool(confirm=True)
+    def delete(self, path: str) -> str:
+        return path
+
+
+@pytest.mark.parametrize(
+    "function", [Disk().delete, functools.partial(Disk().delete), functools.cache(Disk().delete)]
+)
+def test_a_method_and_what_wraps_a_function_are_confirmed_too(function: Any) -> None:
+    found = collect_tools({"f": function}, ["f"], may_call=lambda _name, _arguments: False)
+
+    assert found["f"].call('{"path": "a.txt"}') == ToolResult("Not called: the user said no.", is_error=True)
+
+
+@dataclass
+class Picky:
+    x: int
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.x)
+
+
+def test_an_exception_of_a_validator_is_a_result() -> None:
+    def function(picky: Picky) -> None: ...
+
+    result = function_to_tool("f", function).call('{"picky": {"x": 1}}')
+
+    assert result == ToolResult("Invalid arguments: KeyError: 1", is_error=True)
+
+
+def leave() -> None:
+    raise SystemExit(3)
+
+
+async def leave_later() -> None:
+    await asyncio.sleep(0)
+    raise SystemExit(3)
+
+
+@pytest.mark.parametrize("function", [leave, leave_later])
+def test_a_tool_that_exits_is_a_result(function: Any) -> None:
+    assert function_to_tool("f", function).call("") == ToolResult("SystemExit: 3", is_error=True)
+
+
+@pytest.mark.parametrize("hint", ["a number", "np.foo", "1 / 0"])
+def test_a_hint_that_is_no_type_is_said_in_one_line(hint: str) -> None:
+    def function(x: Any) -> None: ...
+
+    function.__annotations__["x"] = hint
+
+    with pytest.raises(MagicUsageError, match="f cannot be a tool: ") as caught:
+        function_to_tool("f", function)
+
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("value", [b"\x89PNG", {"image": b"\x89PNG"}])
+def test_bytes_that_are_no_text_are_described(value: object) -> None:
+    assert function_to_tool("f", lambda: value).call("") == ToolResult(str(value))

@@ -68,6 +68,17 @@ def test_usage_without_details_counts_none() -> None:
     assert transcript.usage == Usage(prompt_tokens=3)
 
 
+def test_usage_that_grows_with_every_chunk_is_counted_once_a_round() -> None:
+    transcript = Transcript(0.0)
+    for number in (1, 2, 3):
+        transcript = transcript.add_chunk({"choices": [], "usage": {"completion_tokens": number}}, 1.0)
+    transcript = transcript.begin_round()
+    for number in (1, 2):
+        transcript = transcript.add_chunk({"choices": [], "usage": {"completion_tokens": number}}, 1.0)
+
+    assert transcript.usage == Usage(completion_tokens=5)
+
+
 def test_seconds_of_generating_run_from_first_token_to_finish() -> None:
     transcript = fold(delta(role="assistant"), delta(content="Hi"), delta(content="!"), ending())
 

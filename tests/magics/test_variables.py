@@ -3,7 +3,9 @@ from typing import Any
 
 import numpy as np
 import pytest
+from typing_extensions import override
 
+from jupyter_mlx_gpt_oss.errors import MagicUsageError
 from jupyter_mlx_gpt_oss.magics.variables import MAX_DESCRIPTION_CHARS, describe, expand_variables
 
 NAMESPACE: dict[str, Any] = {
@@ -123,3 +125,22 @@ def test_a_data_frame_is_described() -> None:
     assert "degrees: int64). The first 10:" in description
     assert description.count("Kyoto") == 10
     assert describe(frame["degrees"]).startswith("Series 'degrees' of 50 values (int64). The first 10:")
+
+
+class Broken:
+    @property
+    def size(self) -> int:
+        raise RuntimeError("no size")
+
+    @override
+    def __str__(self) -> str:
+        raise LookupError("no text")
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [("{it.size}", r"^\{it\.size\}: RuntimeError: no size\."), ("{it}", r"^\{it\}: LookupError: no text\.")],
+)
+def test_a_variable_that_cannot_be_described_is_said_in_one_line(text: str, fault: str) -> None:
+    with pytest.raises(MagicUsageError, match=fault):
+        expand_variables(text, {"it": Broken()})
