@@ -3,10 +3,12 @@
 A family is several conversations behind one prologue: the system message, the instructions and the declared tools. The
 prologue is most of a prompt and nothing of it is learned, so that it is computed once for all of them (`training.data`).
 
-Usage: python -m training.corpus OUT.npz NUM_FAMILIES SEED
+A review is a corpus of what takes longest to learn: sums, lists that are repeated, several arguments.
+
+Usage: python -m training.corpus OUT.npz NUM_FAMILIES SEED [--review]
 """
 
-import sys
+import argparse
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -29,8 +31,10 @@ from training.skills import (
 from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
-_KINDS = {"plain": 0.32, "tools": 0.46, "json": 0.14, "python": 0.08}
-_NUM_BRANCHES = {"plain": (3, 8), "tools": (3, 6), "json": (3, 5), "python": (3, 5)}
+_KINDS = {"plain": 0.31, "tools": 0.45, "json": 0.15, "python": 0.09}
+_REVIEW_KINDS = {"plain": 0.5, "tools": 0.3, "json": 0.2}
+_REVIEW_WEIGHTS = {"sum": 0.55, "echo": 0.2, "table": 0.15, "count": 0.1}
+_NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",
     "You are a friendly tutor for Jupyter users.", "Use tools when needed.", "Always answer in English.",
@@ -65,26 +69,29 @@ def draw_conversation(draw: Draw, skill: str) -> Conversation:
     return _plain_family(draw, 1, skill)[0]
 
 
-def draw_family(draw: Draw) -> list[Conversation]:
+def draw_family(draw: Draw, *, is_review: bool = False) -> list[Conversation]:
     """Return conversations that have the prologue in common."""
-    kind = _weighted(draw, _KINDS)
+    kind = _weighted(draw, _REVIEW_KINDS if is_review else _KINDS)
     count = draw.random.randint(*_NUM_BRANCHES[kind])
     if kind == "tools":
         return _tool_family(draw, count)
     if kind == "json":
         return _json_family(draw, count)
-    return _python_family(draw, count) if kind == "python" else _plain_family(draw, count)
+    if kind == "python":
+        return _python_family(draw, count)
+    return _plain_family(draw, count, weights=_REVIEW_WEIGHTS if is_review else PLAIN_WEIGHTS)
 
 
 def _prologue(draw: Draw, no_analysis: float) -> Conversation:
-    efforts: dict[Effort, float] = {"low": 0.42, "medium": 0.4, "high": 0.1, "none": no_analysis}
+    efforts: dict[Effort, float] = {"low": 0.52, "medium": 0.32, "high": 0.08, "none": no_analysis}
     return Conversation((), instructions=_instructions(draw), effort=_weighted(draw, efforts))
 
 
-def _plain_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
+def _plain_family(
+    draw: Draw, count: int, skill: str | None = None, weights: dict[str, float] = PLAIN_WEIGHTS
+) -> list[Conversation]:
     """Ask for what needs no tool; now and then tools are declared all the same."""
     prologue = _prologue(draw, no_analysis=0.08)
-    weights = PLAIN_WEIGHTS
     if draw.chance(0.15) and skill not in _TOOLS_COULD:
         tools = tuple(each.tool for _, each in _declarations(draw, draw.random.choice([1, 1, 2])))
         prologue = replace(prologue, tools=tools)
@@ -166,13 +173,13 @@ def _instructions(draw: Draw) -> str | None:
     return f"{opening} {draw.phrase(draw.random.randint(1, 15))}.{ending}"
 
 
-def write_corpus(out: Path, num_families: int, seed: int) -> None:
+def write_corpus(out: Path, num_families: int, seed: int, *, is_review: bool = False) -> None:
     """Write `num_families`: token ids, masks, branches (0 is the prologue), and how long each family is."""
     draw = Draw(seed)
     parts: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
     while len(lengths) < num_families:
-        rendered = render_family(draw, draw_family(draw), MAX_BRANCH_TOKENS)
+        rendered = render_family(draw, draw_family(draw, is_review=is_review), MAX_BRANCH_TOKENS)
         if not rendered:
             continue
         parts.append(np.array(rendered, np.int32))
@@ -184,5 +191,16 @@ def write_corpus(out: Path, num_families: int, seed: int) -> None:
     print(f"{out}: {len(lengths)} families, {len(ids)} tokens, learned {mask.mean():.0%}")
 
 
+def main() -> None:
+    """Write what the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("families", type=int)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("--review", action="store_true")
+    options = parser.parse_args()
+    write_corpus(options.out, options.families, options.seed, is_review=options.review)
+
+
 if __name__ == "__main__":
-    write_corpus(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))
+    main()

@@ -35,24 +35,37 @@ class Rows:
 
 
 @dataclass(frozen=True, slots=True)
+class Arrangement:
+    """Rows of attention, and where each query's answer stands in them.
+
+    Attributes:
+        rows: of Q queries each.
+        answers: where each query stands in the queries of all rows, flattened, (N,) or (M,).
+    """
+
+    rows: list[Rows]
+    answers: Ids
+
+
+@dataclass(frozen=True, slots=True)
 class Batch:
     """Tokens in one line, and where attention finds them.
 
     Attributes:
         token_ids: (N,).
         positions: places in their conversations, (N,).
-        predicts: whether the token after this one is to be predicted, (N,).
-        targets: the tokens after those that `predicts` marks.
-        rows: all rows of attention; each token is a query once.
-        answers: where each token stands in the queries of all rows, flattened, (N,).
+        predicting: indices of the tokens whose next token is to be predicted, (M,).
+        targets: the tokens after those, (M,).
+        inner: attention in all layers but the last; each token is a query once.
+        last: attention in the last layer, where only those that predict are queries, by their places in `predicting`.
     """
 
     token_ids: Ids
     positions: Ids
-    predicts: Flags
+    predicting: Ids
     targets: Ids
-    rows: list[Rows]
-    answers: Ids
+    inner: Arrangement
+    last: Arrangement
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,24 +104,39 @@ def _alike(runs: list[_Run]) -> Iterator[list[_Run]]:
     yield group
 
 
-def _rows(runs: list[_Run]) -> Rows:
-    num_queries = max(run.length for run in runs)
+def _rows(runs: list[_Run], asking: list[Ids], places: Ids) -> Rows:
+    """Return one row for each run; `asking` are the tokens of each that are queries, `places` what a query is called."""
+    num_queries = max(len(asked) for asked in asking)
     num_keys = max(run.prologue_length + run.length for run in runs)
     queries = np.zeros((len(runs), num_queries), np.int64)
     keys = np.zeros((len(runs), num_keys), np.int64)
     distances = np.full((len(runs), num_queries, num_keys), -1, np.int64)
     distances[:, :, 0] = 0  # a query that stands for none has to look somewhere
-    for index, run in enumerate(runs):
-        own = np.arange(run.start, run.start + run.length)
+    for index, (run, asked) in enumerate(zip(runs, asking, strict=True)):
         reach = run.prologue_length + run.length
-        queries[index, : run.length] = own
+        queries[index, : len(asked)] = places[asked]
         keys[index, : run.prologue_length] = np.arange(
             run.prologue_start, run.prologue_start + run.prologue_length
         )
-        keys[index, run.prologue_length : reach] = own
-        places = np.arange(run.prologue_length, reach)
-        distances[index, : run.length, :reach] = places[:, None] - np.arange(reach)[None]
+        keys[index, run.prologue_length : reach] = np.arange(run.start, run.start + run.length)
+        own = asked - run.start + run.prologue_length
+        distances[index, : len(asked), :reach] = own[:, None] - np.arange(reach)[None]
     return Rows(queries, keys, distances)
+
+
+def _arrange(runs: list[_Run], is_asking: Flags) -> Arrangement:
+    """Lay out the rows of `runs`, whose tokens are queries where `is_asking` (N,) says so."""
+    places = np.cumsum(is_asking) - 1
+    answers = np.zeros(int(is_asking.sum()), np.int64)
+    rows: list[Rows] = []
+    num_queries = 0
+    for group in _alike(runs):
+        asking = [run.start + np.nonzero(is_asking[run.start : run.start + run.length])[0] for run in group]
+        rows.append(_rows(group, asking, places))
+        for asked in asking:
+            answers[places[asked]] = np.arange(len(asked)) + num_queries
+            num_queries += rows[-1].queries.shape[1]
+    return Arrangement(rows, answers)
 
 
 def make_batch(token_ids: Ids, mask: Ids, branches: list[Ids]) -> Batch:
@@ -119,18 +147,16 @@ def make_batch(token_ids: Ids, mask: Ids, branches: list[Ids]) -> Batch:
         mask: 1 where a token is to be predicted, (N,).
         branches: for each family, the branch of each of its tokens; 0 is the prologue, and stands first.
     """
-    positions, answers = np.zeros_like(token_ids), np.zeros_like(token_ids)
-    rows: list[Rows] = []
-    num_queries = 0
-    for group in _alike(_runs(branches)):
-        rows.append(_rows(group))
-        for run in group:
-            own = slice(run.start, run.start + run.length)
-            positions[own] = np.arange(run.length) + run.prologue_length
-            answers[own] = np.arange(run.length) + num_queries
-            num_queries += rows[-1].queries.shape[1]
+    runs = _runs(branches)
+    positions = np.zeros_like(token_ids)
+    for run in runs:
+        positions[run.start : run.start + run.length] = np.arange(run.length) + run.prologue_length
     predicts = np.concatenate([mask[1:] > 0, [False]])
-    return Batch(token_ids, positions, predicts, token_ids[1:][predicts[:-1]], rows, answers)
+    predicting = np.nonzero(predicts)[0]
+    everywhere = np.ones_like(predicts)
+    inner = _arrange(runs, everywhere)
+    last = _arrange([run for run in runs if predicts[run.start : run.start + run.length].any()], predicts)
+    return Batch(token_ids, positions, predicting, token_ids[predicting + 1], inner, last)
 
 
 class Corpus:

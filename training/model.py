@@ -1,7 +1,7 @@
-"""GPT-OSS at hidden size 128 in PyTorch: the architecture of mlx-lm's gpt_oss, differentiable, with code embeddings.
+"""GPT-OSS at hidden size 192 in PyTorch: the architecture of mlx-lm's gpt_oss, differentiable, with code embeddings.
 
-Knows nothing of the corpus. Shapes: N tokens in one line, hidden 128; R rows of Q queries and K keys in attention alone.
-Mathematics as in mlx_lm/models/gpt_oss.py.
+Knows nothing of the corpus. Shapes: N tokens in one line, M of them with a token to predict, hidden 192; in attention
+alone R rows of Q queries and K keys. Mathematics as in mlx_lm/models/gpt_oss.py.
 """
 
 import math
@@ -21,10 +21,10 @@ from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS
 class ModelConfig:
     """Sizes of the model; the names are those of a gpt_oss config.json where it has them."""
 
-    hidden_size: int = 128
+    hidden_size: int = 192
     num_layers: int = 4
     num_heads: int = 4
-    num_kv_heads: int = 2
+    num_kv_heads: int = 4
     head_dim: int = 64
     intermediate_size: int = 128
     num_experts: int = 4
@@ -42,37 +42,58 @@ class ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class AttentionRows:
-    """Rows of attention of like length.
+    """The shape of some rows of attention of like length, R of Q queries and K keys, and what they may look at.
 
     Attributes:
-        queries: indices of tokens, (R, Q).
-        keys: indices of tokens, (R, K).
-        visible: 0 where a query may look, minus infinity elsewhere, (R, 1, Q, K).
+        num_rows: R.
+        num_queries: Q.
+        num_keys: K.
+        visible: 0 where a query may look, minus infinity elsewhere, (R, 1, heads a key head serves * Q, K).
         window: the same within the sliding window.
     """
 
-    queries: Tensor
-    keys: Tensor
+    num_rows: int
+    num_queries: int
+    num_keys: int
     visible: Tensor
     window: Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """All rows of attention, and where each token stands in their queries, flattened, (N,)."""
+    """All rows of attention of a layer, and where their queries, keys and answers stand.
+
+    Attributes:
+        rows: groups of rows.
+        queries: the tokens that ask, row by row, (sum of R * Q,); they count the tokens that ask.
+        keys: the tokens that are looked at, row by row, (sum of R * K,).
+        answers: where each token's answer stands in `queries`, (N,) or (M,).
+        asking: the tokens that ask, (M,), or None for all.
+    """
 
     rows: list[AttentionRows]
+    queries: Tensor
+    keys: Tensor
     answers: Tensor
+    asking: Tensor | None = None
+
+    def asked(self, x: Tensor) -> Tensor:
+        """Return what of x, (N, ...), belongs to the tokens that ask, (M, ...)."""
+        return x if self.asking is None else x.index_select(0, self.asking)
 
 
-def attention_rows(queries: Tensor, keys: Tensor, distances: Tensor, sliding_window: int) -> AttentionRows:
+def attention_rows(distances: Tensor, config: ModelConfig) -> AttentionRows:
     """Return rows for `distances` (R, Q, K) from each query back to each key, negative where it may not look."""
+    repeats = config.num_heads // config.num_kv_heads
 
     def mask(is_visible: Tensor) -> Tensor:
-        return torch.zeros(is_visible.shape).masked_fill_(~is_visible, float("-inf"))[:, None]
+        alone = torch.zeros(is_visible.shape).masked_fill_(~is_visible, float("-inf"))[:, None]
+        return alone.repeat(1, 1, repeats, 1)
 
     may_look = distances >= 0
-    return AttentionRows(queries, keys, mask(may_look), mask(may_look & (distances < sliding_window)))
+    return AttentionRows(
+        *distances.shape, visible=mask(may_look), window=mask(may_look & (distances < config.sliding_window))
+    )
 
 
 def yarn_wavelengths(config: ModelConfig) -> tuple[Tensor, float]:
@@ -103,11 +124,11 @@ class SinkAttention(torch.autograd.Function):
     @staticmethod
     @override
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, sinks: Tensor, mask: Tensor) -> Tensor:
-        """Return the attention's output; q has the shape (R, heads, Q, head_dim), k and v (R, heads, K, head_dim)."""
+        """Return the attention's output; q (R, heads, Q, head_dim), k and v (R, heads, K, head_dim), sinks (heads, Q)."""
         flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # noqa: SLF001
         scale = 1 / math.sqrt(q.shape[-1])
         plain, log_sum = flash(q, k, v, dropout_p=0.0, is_causal=False, attn_mask=mask, scale=scale)
-        with_sink = torch.logaddexp(log_sum, sinks[None, :, None])
+        with_sink = torch.logaddexp(log_sum, sinks)
         out: Tensor = plain * (log_sum - with_sink).exp()[..., None]
         ctx.save_for_backward(q, k, v, out, with_sink, sinks)
         ctx.mask = mask
@@ -123,8 +144,35 @@ class SinkAttention(torch.autograd.Function):
         grad_q, grad_k, grad_v = flash(
             grad, q, k, v, out, with_sink, dropout_p=0.0, is_causal=False, attn_mask=ctx.mask, scale=scale
         )
-        share = (sinks[None, :, None] - with_sink).exp()
-        return grad_q, grad_k, grad_v, -(share * (grad * out).sum(-1)).sum((0, 2)), None
+        share = (sinks - with_sink).exp()
+        return grad_q, grad_k, grad_v, -(share * (grad * out).sum(-1)).sum(0), None
+
+
+class Rotation(torch.autograd.Function):
+    """Rotary positions: the gradient is rotated back."""
+
+    @staticmethod
+    @override
+    def forward(ctx: Any, x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+        """Return x (N, heads * head_dim), rotated by cos and sin (N, 1, head_dim / 2)."""
+        ctx.save_for_backward(cos, sin)
+        return _rotated(x, cos, sin)
+
+    @staticmethod
+    @override
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        """Return the gradient of x."""
+        cos, sin = ctx.saved_tensors
+        return _rotated(grad, cos, -sin), None, None
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    heads = x.reshape(len(x), -1, 2, cos.shape[-1])
+    first, second = heads[:, :, 0], heads[:, :, 1]
+    out = torch.empty_like(heads)
+    torch.mul(first, cos, out=out[:, :, 0]).addcmul_(second, sin, value=-1)
+    torch.mul(second, cos, out=out[:, :, 1]).addcmul_(first, sin)
+    return out.view(x.shape)
 
 
 def round_to_mxfp4(weight: Tensor) -> Tensor:
@@ -159,34 +207,39 @@ class Attention(nn.Module):
 
     @override
     def forward(self, x: Tensor, rope: tuple[Tensor, Tensor], layout: Layout) -> Tensor:
-        """Return the attention of x (N, hidden)."""
-        q, k, v = _rotate(self.q_proj(x), rope), _rotate(self.k_proj(x), rope), self.v_proj(x)
-        flat = torch.cat([self._attend(q, k, v, rows) for rows in layout.rows])
+        """Return the attention of the tokens of x (N, hidden) that ask."""
+        rotate: Callable[..., Tensor] = Rotation.apply
+        k, v = rotate(self.k_proj(x), *rope), self.v_proj(x)
+        q = rotate(self.q_proj(layout.asked(x)), *map(layout.asked, rope))
+        q = q.index_select(0, layout.queries)
+        k, v = (y.index_select(0, layout.keys) for y in (k, v))
+        queries = q.split([rows.num_rows * rows.num_queries for rows in layout.rows])
+        sizes = [rows.num_rows * rows.num_keys for rows in layout.rows]
+        parts = zip(queries, k.split(sizes), v.split(sizes), layout.rows, strict=True)
+        flat = torch.cat([self._attend(*part) for part in parts])
         projected: Tensor = self.o_proj(flat.index_select(0, layout.answers))
         return projected
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, rows: AttentionRows) -> Tensor:
-        """Return what the queries of `rows` see, (R * Q, heads * head_dim), of q, k, v (N, heads * head_dim)."""
+        """Return what queries see, (R * Q, heads * head_dim); q has that shape, k and v (R * K, kv_heads * head_dim).
+
+        The query heads that share a key head stand after each other as its queries.
+        """
         config = self.config
-
-        def gather(y: Tensor, indices: Tensor) -> Tensor:
-            found = y.index_select(0, indices.reshape(-1)).view(*indices.shape, -1, config.head_dim)
-            return found.transpose(1, 2)
-
         repeats = config.num_heads // config.num_kv_heads
-        queries = gather(q, rows.queries)
-        keys, values = (gather(y, rows.keys).repeat_interleave(repeats, 1) for y in (k, v))
+        grouped = (rows.num_rows, rows.num_queries, config.num_kv_heads, repeats, config.head_dim)
+        queries = q.view(grouped).permute(0, 2, 3, 1, 4).flatten(2, 3)
+        keys, values = (
+            y.view(rows.num_rows, rows.num_keys, config.num_kv_heads, config.head_dim)
+            .transpose(1, 2)
+            .contiguous()
+            for y in (k, v)
+        )
+        sinks = self.sinks.repeat_interleave(rows.num_queries).view(config.num_kv_heads, -1)
         attend: Callable[..., Tensor] = SinkAttention.apply
-        mask = rows.window if self.is_sliding else rows.visible
-        out = attend(queries.contiguous(), keys.contiguous(), values.contiguous(), self.sinks, mask)
-        return out.transpose(1, 2).reshape(rows.queries.numel(), -1)
-
-
-def _rotate(x: Tensor, rope: tuple[Tensor, Tensor]) -> Tensor:
-    """Rotate x (N, heads * head_dim) by its tokens' positions."""
-    cos, sin = rope
-    first, second = x.view(len(x), -1, 2 * cos.shape[-1]).chunk(2, -1)
-    return torch.cat([first * cos - second * sin, second * cos + first * sin], -1).view(x.shape)
+        out = attend(queries, keys, values, sinks, rows.window if self.is_sliding else rows.visible)
+        out = out.unflatten(2, (repeats, rows.num_queries)).permute(0, 3, 1, 2, 4)
+        return out.reshape(rows.num_rows * rows.num_queries, -1)
 
 
 class Experts(nn.Module):
@@ -250,9 +303,11 @@ class Layer(nn.Module):
     def forward(
         self, x: Tensor, rope: tuple[Tensor, Tensor], layout: Layout, *, is_quantised: bool
     ) -> tuple[Tensor, Tensor]:
-        """Return the layer's output (N, hidden), and the balance loss."""
+        """Return the layer's output for the tokens that ask, (N, hidden) or (M, hidden), and the balance loss."""
         hidden = x.shape[-1:]
-        x = x + self.attention(functional.rms_norm(x, hidden, self.input_norm, self.eps), rope, layout)
+        x = layout.asked(x) + self.attention(
+            functional.rms_norm(x, hidden, self.input_norm, self.eps), rope, layout
+        )
         y, balance = self.experts(
             functional.rms_norm(x, hidden, self.post_norm, self.eps), is_quantised=is_quantised
         )
@@ -292,18 +347,20 @@ class TinyGptOss(nn.Module):
         classes: Tensor,
         rows: Tensor,
         positions: Tensor,
-        layout: Layout,
+        inner: Layout,
+        last: Layout,
         *,
         is_quantised: bool,
     ) -> tuple[Tensor, Tensor]:
-        """Return the normed last states (N, hidden), and the balance loss.
+        """Return the normed last states of the tokens that ask in the last layer, (M, hidden), and the balance loss.
 
         Args:
             codes: unit codewords, (N, CODE_BITS).
             classes: classes of the leading character, (N,).
             rows: index into the trained rows, -1 for tokens without one, (N,).
             positions: places of the tokens in their conversations, (N,).
-            layout: where attention finds the tokens.
+            inner: where attention finds the tokens, in all layers but the last.
+            last: the same in the last layer.
             is_quantised: round the experts to MXFP4.
         """
         own = torch.where((rows >= 0)[:, None], self.in_rows[rows.clamp_min(0)], self.in_default)
@@ -312,6 +369,7 @@ class TinyGptOss(nn.Module):
         rope = (angles.cos() * self._rope_factor, angles.sin() * self._rope_factor)
         total = torch.zeros(())
         for layer in self.blocks:
+            layout = last if layer is self.blocks[-1] else inner
             x, balance = layer(x, rope, layout, is_quantised=is_quantised)
             total = total + balance
         return functional.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.rms_norm_eps), total
@@ -321,36 +379,41 @@ class TinyGptOss(nn.Module):
 def set_copying_heads(model: TinyGptOss, basis: Tensor) -> None:
     """Set by hand what copying needs, before training: everything is trained afterwards.
 
-    Layer 0 gets a head that looks at the previous token; layer 1 an induction head, which finds the token that
-    followed the present one earlier; all heads of full-attention layers begin by copying what they look at.
+    The stream has three parts: what a token is (`reads`), what comes next (`writes`), and what stood before (`notes`).
+    Layer 0 gets two heads that note the token before and, turned, the one before that. Layer 1 gets two induction
+    heads, which find the token that followed the present one earlier, and the one after that. All other heads of
+    full-attention layers begin by copying what they look at.
     """
     config = model.config
     dim = config.head_dim
-    reads, writes = basis[:CODE_BITS], basis[CODE_BITS : 2 * CODE_BITS]
+    reads, writes, notes = (basis[start : start + CODE_BITS] for start in range(0, 3 * CODE_BITS, CODE_BITS))
+    turn, _ = torch.linalg.qr(torch.randn(CODE_BITS, CODE_BITS))
     wavelengths, _ = yarn_wavelengths(config)
     frequencies = 1 / wavelengths
     fast = 8  # rotations quick enough to tell one position from the next
+    heads = [slice(head * dim, (head + 1) * dim) for head in range(config.num_heads)]
     previous = model.blocks[0].attention
-    for linear in (previous.q_proj, previous.k_proj):
-        linear.weight[:dim].mul_(0.1)
-        linear.bias[:dim].zero_()
-    previous.q_proj.bias[:fast] = 5.0
-    previous.k_proj.bias[:fast] = 5.0 * frequencies[:fast].cos()
-    previous.k_proj.bias[dim // 2 : dim // 2 + fast] = 5.0 * frequencies[:fast].sin()
-    previous.v_proj.weight[:dim] = reads
-    previous.o_proj.weight[:, :dim] = writes.T * 0.5
+    for steps, (head, notation) in enumerate(((heads[0], notes), (heads[1], turn @ notes)), 1):
+        for linear in (previous.q_proj, previous.k_proj):
+            linear.weight[head].mul_(0.1)
+        angles = steps * frequencies[:fast]  # a key is so far ahead of its token's place
+        previous.q_proj.bias[head][:fast] = 5.0
+        previous.k_proj.bias[head][:fast] = 5.0 * angles.cos()
+        previous.k_proj.bias[head][dim // 2 : dim // 2 + fast] = 5.0 * angles.sin()
+        previous.v_proj.weight[head] = reads
+        previous.o_proj.weight[:, head] = notation.T * 0.5 / steps**0.3
     induction = model.blocks[1].attention
     slow = torch.cat([torch.arange(14, 32), torch.arange(46, 64)])  # dimensions that hardly rotate
     match, _ = torch.linalg.qr(torch.randn(CODE_BITS, len(slow)))
-    induction.q_proj.weight[:dim].zero_()
-    induction.k_proj.weight[:dim].zero_()
-    induction.q_proj.weight[slow] = 1.8 * match.T @ reads
-    induction.k_proj.weight[slow] = 1.8 * match.T @ writes
-    induction.sinks[0] = 3.0
+    for head, notation in ((heads[0], notes), (heads[1], turn @ notes)):
+        induction.q_proj.weight[head] = 0.0
+        induction.k_proj.weight[head] = 0.0
+        induction.q_proj.weight[head.start + slow] = 1.8 * match.T @ reads
+        induction.k_proj.weight[head.start + slow] = 1.8 * match.T @ notation
+    induction.sinks[:2] = 3.0
     for layer in model.blocks[1::2]:
         attention = layer.attention
-        for head in range(config.num_kv_heads):
-            attention.v_proj.weight[head * dim : (head + 1) * dim] = reads
-        for head in range(config.num_heads):
-            attention.o_proj.weight[:, head * dim : (head + 1) * dim] = writes.T * 0.25
-    induction.o_proj.weight[:, :dim] = writes.T
+        for head in heads:
+            attention.v_proj.weight[head] = reads
+            attention.o_proj.weight[:, head] = writes.T * 0.25
+    induction.o_proj.weight[:, heads[0]] = writes.T

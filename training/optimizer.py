@@ -4,6 +4,7 @@ Source: K. Jordan, Muon (https://kellerjordan.github.io/posts/muon/): momentum, 
 """
 
 import torch
+import torch.distributed
 from torch import Tensor
 
 from training.model import TinyGptOss
@@ -32,7 +33,7 @@ class Optimizer:
             {"params": others, "lr": 3e-3, "base_lr": 3e-3},
             {"params": classes, "lr": 8e-3, "base_lr": 8e-3},
         ]
-        self._adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0, eps=1e-10)
+        self._adam = torch.optim.AdamW(groups, betas=(0.9, 0.98), weight_decay=0.0, eps=1e-10, fused=True)
         self._momenta = [torch.zeros_like(parameter) for parameter in self._matrices]
 
     def clear(self) -> None:
@@ -57,11 +58,26 @@ class Optimizer:
             momentum.mul_(_MUON_MOMENTUM).add_(parameter.grad)
             update = parameter.grad.add(momentum, alpha=_MUON_MOMENTUM)
             by_shape.setdefault(parameter.shape, []).append((parameter, update))
-        for shape, pairs in by_shape.items():
-            updates = _orthogonalise(torch.stack([update for _, update in pairs]))
-            stretch = max(1, shape[0] / shape[1]) ** 0.5
+        stacks = [torch.stack([update for _, update in pairs]) for pairs in by_shape.values()]
+        for pairs, updates in zip(by_shape.values(), _orthogonalise_all(stacks), strict=True):
+            rows, columns = updates.shape[1:]
+            stretch = max(1, rows / columns) ** 0.5
             for (parameter, _), update in zip(pairs, updates, strict=True):
                 parameter.mul_(1 - rate * _MUON_DECAY).add_(update, alpha=-rate * stretch)
+
+
+def _orthogonalise_all(stacks: list[Tensor]) -> list[Tensor]:
+    """Orthogonalise the matrices of each stack (count, rows, columns); each process takes its share of them."""
+    if not torch.distributed.is_initialized():
+        return [_orthogonalise(stack) for stack in stacks]
+    rank, count = torch.distributed.get_rank(), torch.distributed.get_world_size()
+    shares = [torch.zeros_like(stack) for stack in stacks]
+    for share, stack in zip(shares, stacks, strict=True):
+        share[rank::count] = _orthogonalise(stack[rank::count])
+    flat = torch.cat([share.reshape(-1) for share in shares])
+    torch.distributed.all_reduce(flat)
+    parts = flat.split([share.numel() for share in shares])
+    return [part.view_as(share) for part, share in zip(parts, shares, strict=True)]
 
 
 def _orthogonalise(matrices: Tensor) -> Tensor:

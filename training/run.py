@@ -1,8 +1,9 @@
 """Make the embedded model from nothing: corpora, training, export. Under an hour on two quiet cores.
 
-The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4.
+The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
+longest to learn.
 
-Usage: python -m training.run [--out training/out] [--tokens 17e6 9e6] [--families 22000]
+Usage: python -m training.run [--out training/out] [--tokens 7.6e6 6e6] [--families 9500] [--review-families 2500]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -15,6 +16,7 @@ from training.export import export
 from training.train import parse_plan, train
 
 _SEEDS = (1, 2)  # one corpus for each core
+_REVIEW_SEEDS = 10  # above those
 _FIRST_LEG = ("--decay-from", "1", "--quantise-from", "1", "--port", "29511", "--seed", "1")
 _SECOND_LEG = (
     "--repetition-steps",
@@ -26,33 +28,42 @@ _SECOND_LEG = (
 )  # a store may still hold the first port
 
 
-def make_corpora(folder: Path, num_families: int) -> list[Path]:
-    """Write one corpus of `num_families` for each seed, side by side, and return their paths."""
-    paths = [folder / f"corpus_{seed}.npz" for seed in _SEEDS]
+def make_corpora(folder: Path, num_families: int, num_review_families: int) -> tuple[list[Path], list[Path]]:
+    """Write one corpus and one review for each seed, side by side; return the paths of the corpora and the reviews."""
+    corpora = [folder / f"corpus_{seed}.npz" for seed in _SEEDS]
+    reviews = [folder / f"review_{seed}.npz" for seed in _SEEDS]
     context = multiprocessing.get_context("spawn")
     writers = [
-        context.Process(target=write_corpus, args=(path, num_families, seed))
-        for path, seed in zip(paths, _SEEDS, strict=True)
+        context.Process(target=_write, args=(corpus, num_families, review, num_review_families, seed))
+        for corpus, review, seed in zip(corpora, reviews, _SEEDS, strict=True)
     ]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join()
-    return paths
+    return corpora, reviews
+
+
+def _write(corpus: Path, num_families: int, review: Path, num_review_families: int, seed: int) -> None:
+    write_corpus(corpus, num_families, seed)
+    write_corpus(review, num_review_families, _REVIEW_SEEDS + seed, is_review=True)
 
 
 def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--tokens", nargs=2, default=["17e6", "9e6"], help="to train on, in each leg")
-    parser.add_argument("--families", type=int, default=22_000, help="families of each corpus")
+    parser.add_argument("--tokens", nargs=2, default=["7.6e6", "6e6"], help="to train on, in each leg")
+    parser.add_argument("--families", type=int, default=9_500, help="of each corpus")
+    parser.add_argument("--review-families", type=int, default=2_500, help="of each review")
     options = parser.parse_args()
-    data = ["--data", *map(str, make_corpora(options.out, options.families))]
+    corpora, reviews = make_corpora(options.out, options.families, options.review_families)
+    data = ["--data", *map(str, corpora)]
     first, second = options.out / "first_leg.pt", options.out / "model.pt"
     train(parse_plan([*data, "--out", str(first), "--tokens", options.tokens[0], *_FIRST_LEG]))
     init = ("--init", str(first))
-    train(parse_plan([*data, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
+    review = ["--data", *map(str, [*corpora, *reviews])]
+    train(parse_plan([*review, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
     export(second, options.out / "tiny_gptoss.safetensors")
 
 

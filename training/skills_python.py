@@ -10,6 +10,8 @@ from training.words import Draw
 _VARIABLES = ("df", "data", "frame", "table", "sales", "measurements", "scores", "prices", "rows", "cities")
 _COLUMNS = ("price", "age", "score", "degrees", "count", "city", "year", "sales", "rating", "size")
 
+_STATISTICS = ("count", "mean", "std", "min", "25%", "50%", "75%", "max")
+
 
 @dataclass(frozen=True, slots=True)
 class _Task:
@@ -25,13 +27,16 @@ def python_tool(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Run code with the built-in python tool, on the analysis channel."""
     task = _arithmetic(draw) if draw.chance(0.4) else _exploration(draw)
     remark = "I have the result."
-    if draw.chance(0.08):
-        output = draw.pick(
+    if draw.chance(0.12):
+        error = draw.pick(
             f"NameError: name '{draw.rare_word()}' is not defined",
+            f"NameError: name '{draw.pick(*_VARIABLES)}' is not defined",
             f"KeyError: '{draw.rare_word()}'",
             "ZeroDivisionError: division by zero",
         )
-        task = _Task(task.question, task.code, output, f"The code failed: {output}")
+        task = _Task(
+            task.question, task.code, _traceback(draw, task.code, error), f"The code failed: {error}"
+        )
         remark = "The code failed."
     steps = (
         Step("analysis", reason_about_tool(effort, "Run this in Python.")),
@@ -55,7 +60,7 @@ def _arithmetic(draw: Draw) -> _Task:
 def _exploration(draw: Draw) -> _Task:
     name = draw.pick(*_VARIABLES) if draw.chance(0.4) else draw.rare_word()
     column = draw.pick(*_COLUMNS) if draw.chance(0.5) else draw.rare_word().lower()
-    value = draw.random.choice([str(draw.number()), f"{draw.number()}.{draw.random.randint(1, 99)}"])
+    count, mean = str(draw.number()), _mean(draw)
     tasks = (
         _Task(
             draw.pick(
@@ -64,8 +69,8 @@ def _exploration(draw: Draw) -> _Task:
                 f"What is the length of {name}?",
             ),
             f"print(len({name}))",
-            value,
-            f"The result is {value}.",
+            count,
+            f"The result is {count}.",
         ),
         _Task(
             draw.pick(f"Show the first rows of {name}.", f"Show me the first rows of {name}."),
@@ -76,26 +81,59 @@ def _exploration(draw: Draw) -> _Task:
         _Task(
             draw.pick(f"Show a summary of {name}.", f"Give me statistics of {name}."),
             f"{name}.describe()",
-            _rows(draw, column),
+            _summary(draw, column) if draw.chance(0.7) else _rows(draw, column),
             f"Here is a summary of {name}.",
         ),
         _Task(
             draw.pick(f"Plot the {column} of {name}.", f"Plot {column} in {name}."),
             f'{name}["{column}"].plot()',
-            draw.pick("[figure 640x480]", "<Axes: >\n[figure 640x480]"),
+            draw.pick(
+                "[figure 640x480]", "<Axes: >\n[figure 640x480]", "<Axes: xlabel='city'>\n[figure 576x432]"
+            ),
             f"Here is a plot of {column}.",
         ),
         _Task(
             draw.pick(f"What is the mean {column} of {name}?", f"What is the mean {column} in {name}?"),
             f'{name}["{column}"].mean()',
-            value,
-            f"The mean {column} is {value}.",
+            f"np.float64({mean})" if draw.chance(0.6) else mean,
+            f"The mean {column} is {mean}.",
         ),
     )
     return draw.random.choice(tasks)
 
 
+def _mean(draw: Draw) -> str:
+    """Return a number as Python prints one: whole, with a few digits, or with all of them."""
+    whole = draw.number()
+    if draw.chance(0.2):
+        return str(whole + draw.random.randint(1, 6) / 7)
+    return draw.pick(str(whole), f"{whole}.0", f"{whole}.{draw.random.randint(1, 99)}")
+
+
+def _traceback(draw: Draw, code: str, error: str) -> str:
+    """Return an error as the python tool reports it (`magics/short_traceback.py`), or its last line alone."""
+    if draw.chance(0.2):
+        return error
+    return f'Traceback (most recent call last):\n  File "<cell>", line 1, in <module>\n    {code}\n{error}'
+
+
 def _rows(draw: Draw, column: str) -> str:
     """Return a table as pandas prints one."""
-    lines = [f"{index}  {draw.city()}  {draw.number()}" for index in range(draw.random.randint(1, 4))]
-    return "\n".join([f"   city  {column}", *lines])
+    count = draw.random.randint(1, 4)
+    columns = [("city", [draw.city() for _ in range(count)]), (column, [_mean(draw) for _ in range(count)])]
+    if draw.chance(0.3):
+        columns.insert(0, ("name", [draw.name() for _ in range(count)]))
+    lines = ["" if index < 0 else str(index) for index in range(-1, count)]
+    lines = [line.ljust(max(map(len, lines))) for line in lines]
+    for title, values in columns:
+        width = max(map(len, (title, *values)))
+        lines = [f"{line}  {cell:>{width}}" for line, cell in zip(lines, (title, *values), strict=True)]
+    return "\n".join(lines)
+
+
+def _summary(draw: Draw, column: str) -> str:
+    """Return what pandas prints of a table's `describe()`."""
+    values = [f"{draw.number()}.{draw.random.randint(0, 999999):06d}" for _ in _STATISTICS]
+    width = max(map(len, (column, *values)))
+    lines = [f"{name:<5}  {value:>{width}}" for name, value in zip(_STATISTICS, values, strict=True)]
+    return "\n".join([f"{'':5}  {column:>{width}}", *lines])

@@ -15,15 +15,14 @@ import numpy as np
 import torch
 import torch.distributed
 from torch import Tensor
-from torch.nn import functional
 
 from jupyter_mlx_gpt_oss.demo.codes import base_token_ids, leading_classes, unit_codes
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS
-from training.data import Batch, Corpus
+from training.data import Arrangement, Batch, Corpus
 from training.model import Layout, ModelConfig, TinyGptOss, attention_rows
 from training.optimizer import Optimizer
 
-_NUM_SAMPLED = 384  # rare tokens beside the ones present, for the softmax
+_NUM_DRAWN = 384  # rare tokens beside those present, for the softmax
 _RARE_WEIGHT = 4.0
 _WARM_STEPS = 60
 _LEAST_RATE = 0.02
@@ -87,55 +86,74 @@ class Objective:
     def __call__(self, batch: Batch, *, is_quantised: bool) -> Loss:
         """Return the loss of `batch`."""
         inputs, targets = torch.from_numpy(batch.token_ids), torch.from_numpy(batch.targets)
-        window = self._model.config.sliding_window
-        arrays = [(rows.queries, rows.keys, rows.distances) for rows in batch.rows]
-        rows = [attention_rows(*map(torch.from_numpy, three), sliding_window=window) for three in arrays]
-        layout = Layout(rows, torch.from_numpy(batch.answers))
+        inner, last = self._layout(batch.inner), self._layout(batch.last, torch.from_numpy(batch.predicting))
         states, balance = self._model(
             self._codes[inputs],
             self._classes[inputs],
             self._rows[inputs],
             torch.from_numpy(batch.positions),
-            layout,
+            inner,
+            last,
             is_quantised=is_quantised,
         )
-        logits, labels, shift = self._logits(states[torch.from_numpy(batch.predicts)], inputs, targets)
-        each = functional.cross_entropy(logits, labels, reduction="none")
+        logits, drawn, wanted, labels = self._logits(states, inputs, targets)
+        log_sums = torch.logaddexp(torch.logsumexp(logits, -1), torch.logsumexp(drawn, -1))
+        each = log_sums - wanted
         is_rare = self._rows[targets] < 0
         weights = 1 + (_RARE_WEIGHT - 1) * is_rare
-        size_penalty = 3e-4 * (torch.logsumexp(logits, -1) ** 2).mean()
         total = (
             (each * weights).sum() / weights.sum()
-            + size_penalty
+            + 3e-4 * (log_sums**2).mean()
             + 0.01 * balance / self._model.config.num_layers
         )
-        right = ((logits.detach() - shift).argmax(-1) == labels).float()
+        right = (logits.detach().argmax(-1) == labels).float()
         rare = float(right[is_rare].mean()) if bool(is_rare.any()) else float("nan")
         return Loss(total, float(right.mean()), rare)
 
-    def _logits(self, states: Tensor, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Return logits (tokens, rows), the column of each target, and what the sampling added to each column."""
-        model, trained = self._model, self._trained
+    def _layout(self, arrangement: Arrangement, asking: Tensor | None = None) -> Layout:
+        rows = arrangement.rows
+        groups = [attention_rows(torch.from_numpy(each.distances), self._model.config) for each in rows]
+        queries, keys = (
+            np.concatenate([each.reshape(-1) for each in side])
+            for side in (
+                [each.queries for each in rows],
+                [each.keys for each in rows],
+            )
+        )
+        return Layout(
+            groups,
+            torch.from_numpy(queries),
+            torch.from_numpy(keys),
+            torch.from_numpy(arrangement.answers),
+            asking,
+        )
+
+    def _logits(
+        self, states: Tensor, inputs: Tensor, targets: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Return logits (M, rows), those of the tokens that were drawn (M, drawn), the targets' and their columns (M,)."""
+        trained = self._trained
         present = self._with_twins(torch.unique(torch.cat([targets, inputs])))
-        sampled = torch.from_numpy(self._rng.choice(self._rare_ids, _NUM_SAMPLED))
-        rare = torch.cat([present, sampled])
-        trained_head = (
-            self._codes[trained] @ model.out_codes
-            + model.out_classes[self._classes[trained]]
-            + model.out_rows
-        )
-        rare_head = (
-            self._codes[rare] @ model.out_codes + model.out_classes[self._classes[rare]] + model.out_default
-        )
-        logits = states @ torch.cat([trained_head, rare_head]).T
-        shift = torch.zeros(logits.shape[1])
-        shift[-_NUM_SAMPLED:] = math.log(len(self._rare_ids) / _NUM_SAMPLED)  # each stands for many
-        logits = logits + shift
-        is_target = sampled[None] == targets[:, None]
-        logits[:, -_NUM_SAMPLED:] = logits[:, -_NUM_SAMPLED:].masked_fill(is_target, -1e4)
+        drawn = torch.from_numpy(self._rng.choice(self._rare_ids, _NUM_DRAWN))
+        head = torch.cat([self._head(trained) + self._model.out_rows, self._rare_head(present)])
+        stands_for = math.log(len(self._rare_ids) / _NUM_DRAWN)  # each stands for many
+        drawn_logits = states @ self._rare_head(drawn).T + stands_for
+        drawn_logits = drawn_logits.masked_fill(drawn[None] == targets[:, None], float("-inf"))
         columns = self._rows.clone()
         columns[present] = torch.arange(len(present)) + len(trained)
-        return logits, columns[targets], shift
+        labels = columns[targets]
+        wanted = (states * head.index_select(0, labels)).sum(
+            -1
+        )  # its gradient is less work than that of a gather
+        return states @ head.T, drawn_logits, wanted, labels
+
+    def _head(self, token_ids: Tensor) -> Tensor:
+        """Return what the tokens' codewords and leading characters give of their rows of the head."""
+        model = self._model
+        return self._codes[token_ids] @ model.out_codes + model.out_classes[self._classes[token_ids]]
+
+    def _rare_head(self, token_ids: Tensor) -> Tensor:
+        return self._head(token_ids) + self._model.out_default
 
     def _with_twins(self, present: Tensor) -> Tensor:
         """Return the rare ones of the tokens `present` and of those that share a codeword with one of them."""
@@ -243,12 +261,12 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--tokens", type=float, default=15e6)
     parser.add_argument("--batch-tokens", type=int, default=1280)
-    parser.add_argument("--repetition-steps", type=int, default=250)
+    parser.add_argument("--repetition-steps", type=int, default=100)
     parser.add_argument(
         "--quantise-from", type=float, default=0.0, help="progress at which MXFP4 rounding begins"
     )
     parser.add_argument(
-        "--min-count", type=int, default=230, help="occurrences that give a token rows of its own"
+        "--min-count", type=int, default=115, help="occurrences that give a token rows of its own"
     )
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument("--port", type=int, default=29511)

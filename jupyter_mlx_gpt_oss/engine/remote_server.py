@@ -95,9 +95,9 @@ class RemoteServer:
         except httpx.TransportError as error:
             raise lost(self.url, error) from error
         if response.status_code != httpx.codes.OK:
-            error = error_of(response.status_code, response.content, response.headers)
+            told = error_of(response.status_code, response.content, response.headers)
             # Whatever it says, it cannot tell its models, and another server may.
-            raise error if isinstance(error, RemoteEngineError) else lost(self.url, error.message)
+            raise told if isinstance(told, RemoteEngineError) else lost(self.url, told.message)
         try:
             models = msgspec.json.decode(response.content, type=ModelList)
         except msgspec.DecodeError as error:
