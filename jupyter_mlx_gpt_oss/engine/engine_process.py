@@ -105,7 +105,9 @@ class EngineProcess:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         try:
-            if not self._is_restarting:  # which sends all that wait
+            if (
+                self._worker is not None or not self._is_restarting
+            ):  # a restart sends all that wait, once it has a process
                 loaded = await self._start()
                 if loaded.done() and not loaded.exception():
                     self._send(stream)

@@ -64,6 +64,7 @@ class _SchemaWriter:
         self._num_nodes = 0
         self._depth = 0
         self._open_refs: list[str] = []
+        self._merged_refs: list[str] = []
 
     def type_of(self, schema: Any, indent: str) -> str:
         return " | ".join(self._alternatives(schema, indent))
@@ -158,14 +159,14 @@ class _SchemaWriter:
     def _flat(self, part: Any) -> Mapping[str, Any]:
         """Return a part of `allOf` without what it refers to and what it is made of itself."""
         fields = require_object(part, self._param)
-        num_open = len(self._open_refs)
-        while "$ref" in fields and fields["$ref"] not in self._open_refs:
-            self._open_refs.append(fields["$ref"])
+        num_merged = len(self._merged_refs)
+        while "$ref" in fields and fields["$ref"] not in self._merged_refs:
+            self._merged_refs.append(fields["$ref"])
             fields = require_object(self._target(fields["$ref"]), self._param)
         self._count()
         flat = self._merged(fields) if "allOf" in fields else fields
         self._depth -= 1
-        del self._open_refs[num_open:]
+        del self._merged_refs[num_merged:]
         if "$ref" in flat:
             raise InvalidRequestError(f"{self._param}: a type is made of itself.", param=self._param)
         return flat

@@ -58,8 +58,7 @@ class Pace:
         """Return for how long the next step may read prompts."""
         if not num_decoding:
             return self._max_step_seconds
-        aim = _AIM * self._max_gap_seconds
-        if self._decode_seconds >= aim:
+        if self._decode_seconds >= self._max_gap_seconds:
             # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
             return self._decode_seconds
-        return aim - self._decode_seconds
+        return max(0.0, _AIM * self._max_gap_seconds - self._decode_seconds)

@@ -122,7 +122,7 @@ class PrefixCache:
         node = self._end_of(path)
         if path.num_tokens < len(ids):
             span = copy_span(caches, self._kinds, path.num_tokens, len(ids))
-            if span.num_bytes + sum(step.span.num_bytes for step, _ in path.steps) > self._max_bytes:
+            if span.num_bytes + _path_bytes(node) > self._max_bytes:
                 return  # it would push out everybody else's, and then itself
             child = Node(node, ids[path.num_tokens :], path.num_tokens, span, next(self._clock))
             node.children[int(child.token_ids[0])] = child
@@ -262,6 +262,15 @@ class PrefixCache:
 
 def _ids(token_ids: Sequence[int]) -> TokenIds:
     return np.asarray(token_ids, dtype=np.int32)
+
+
+def _path_bytes(node: Node) -> int:
+    """Return what the keys and values from the root to the end of a node take."""
+    num_bytes, above = 0, node
+    while above.parent is not None:
+        num_bytes += above.span.num_bytes
+        above = above.parent
+    return num_bytes
 
 
 def num_shared(a: TokenIds, b: TokenIds) -> int:

@@ -208,3 +208,19 @@ async def test_what_runs_is_told_after_the_last_request_was_given_up(config: Eng
         await begun.wait()
         answer.cancel()
         await until(lambda: not engine.status().num_running and not engine.status().live_kv_bytes)
+
+
+async def test_a_request_that_comes_while_a_restart_waits_and_somebody_loads_is_answered(
+    config: EngineConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("jupyter_mlx_gpt_oss.engine.engine_process._backoff_seconds", lambda _: 5.0)
+    async with engine_process(config) as engine:
+        await engine.load()
+        waiting = asyncio.create_task(answer_of(engine, greedy_request("waiting")))
+        await until(lambda: len(engine._requests) == 1)
+        workers_of_this_process()[-1].kill()
+        await until(lambda: engine._is_restarting)
+        await engine.load()
+        assert engine._is_restarting
+        async with asyncio.timeout(60):
+            assert await answer_of(engine, greedy_request("new")) == await waiting

@@ -90,6 +90,10 @@ _NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$re
         ),
         ({"$ref": "#/$defs/either/anyOf/1"}, "string"),
         (
+            {"$ref": "#/$defs/base"},
+            "{\n    child?: {\n        child?: any,\n        y?: any,\n        },\n    }",
+        ),
+        (
             {"type": "object", "additionalProperties": {"type": "number"}},
             "{\n    [key: string]: number,\n    }",
         ),
@@ -125,6 +129,8 @@ def test_what_openai_harmony_gets_wrong_is_written_as_a_type(schema: Any, expect
         "either": {"anyOf": [{"type": "integer"}, {"type": "string"}]},
         "alias": {"$ref": "#/$defs/aliased"},
         "aliased": with_properties(y={}),
+        "base": with_properties(child={"$ref": "#/$defs/node"}),
+        "node": {"allOf": [{"$ref": "#/$defs/base"}, with_properties(y={})]},
     }
     parameters = with_properties(x=schema) | {"$defs": definitions}
     assert declaration(parameters) == f"type f = (_: {{\nx?: {expected},\n}}) => any;"

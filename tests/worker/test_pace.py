@@ -55,3 +55,10 @@ def test_however_slow_a_machine_is_a_prompt_moves_and_however_fast_a_chunk_is_bo
     fast.note(num_prefill_tokens=2048, num_decoding=0, seconds=1e-6)
     assert slow.prefill_tokens(num_decoding=1) == 8
     assert fast.prefill_tokens(num_decoding=0) == 2048
+
+
+def test_where_answers_take_nearly_the_gap_a_prompt_gets_no_more_than_the_least() -> None:
+    pace = _pace()
+    pace.note(num_prefill_tokens=64, num_decoding=0, seconds=0.064)
+    pace.note(num_prefill_tokens=0, num_decoding=1, seconds=0.23)
+    assert pace.prefill_tokens(num_decoding=1) == 8

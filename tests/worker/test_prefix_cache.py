@@ -165,6 +165,19 @@ def test_a_prompt_larger_than_the_cache_pushes_nobody_out(model: Any, kinds: Lay
     assert cache.resume([*_tokens(900, seed=1), 7]).num_tokens == 0
 
 
+def test_a_branch_of_a_prompt_that_fills_the_cache_is_kept_in_its_place(
+    model: Any, kinds: LayerKinds
+) -> None:
+    first = _tokens(900, seed=0)
+    cache = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    _fill(cache, model, kinds, first, [])
+    cache = PrefixCache(kinds, lambda: make_caches(model), int(1.1 * cache.num_bytes))
+    _fill(cache, model, kinds, first, [])
+    branch = [*first[:100], *_tokens(300, seed=1)]
+    _fill(cache, model, kinds, branch, [])
+    assert cache.resume([*branch, 7]).num_tokens == 400
+
+
 def test_no_bytes_keep_nothing(model: Any, kinds: LayerKinds) -> None:
     cache = PrefixCache(kinds, lambda: make_caches(model), 0)
     _fill(cache, model, kinds, _tokens(50, seed=0), [50])
