@@ -121,5 +121,5 @@ class WorkerConnection:
             return await self._process.wait()
         finally:
             self._writer.transport.abort()  # a process that was stopped has left things unread
-            with contextlib.suppress(OSError):
-                await self._writer.wait_closed()
+            # What was wrong with the connection, `reports` has said.
+            await asyncio.gather(self._writer.wait_closed(), return_exceptions=True)

@@ -131,5 +131,5 @@ def test_three_ranks_are_refused_with_the_reason(tmp_path: Path) -> None:
         assert answer.status_code == 500, answer.text
         error = answer.json()["error"]
         assert error["code"] == "model_load_failed"
-        assert "3 ranks cannot share this model: 2 key-value heads" in error["message"]
-        assert "Numbers of ranks that can: 1, 2." in error["message"]
+        assert "3 ranks cannot share this model: 4 key-value heads" in error["message"]
+        assert "Numbers of ranks that can: 1, 2, 4." in error["message"]
