@@ -27,7 +27,7 @@ from benchmarks.results import OUT
 _QUESTION = "Tell me a story."
 _TOKENS = 1000
 _STALL_SECONDS = 5
-_SLOW_SECONDS = 20.0
+_SLOW_SECONDS, _SLOW_TOKENS = 20.0, 600
 _NUM_QUEUED = 300
 _LONG_WORDS = 6000
 
@@ -125,7 +125,7 @@ def slow_reader(peer: Peer, model: Path) -> Cell:
     """A client does not read its stream for a while, and others ask meanwhile."""
 
     async def dawdle(server: Running) -> tuple[bool, str]:
-        request = {**body(_QUESTION, 4 * _TOKENS), "stream": True}
+        request = {**body(_QUESTION, _SLOW_TOKENS), "stream": True}
         async with (
             httpx.AsyncClient(base_url=server.url, headers=HEADERS, timeout=300) as client,
             client.stream("POST", "chat/completions", json=request) as response,
