@@ -17,6 +17,7 @@ from benchmarks.peer_fault_probe import (
     Stream,
     answers_next,
     body,
+    outcome,
     running,
     seconds_of_computing,
     stream,
@@ -115,13 +116,7 @@ def process_killed(peer: Peer, model: Path) -> Cell:
 
     with running(peer, model) as server:
         seen, then = asyncio.run(kill(server))
-    is_whole = seen.end == "done" and seen.num_frames > _MIDDLE_TOKENS // 2
-    told = (
-        f"the answer goes on to its end ({seen.num_frames} frames)"
-        if is_whole
-        else f"the stream {seen.in_words}"
-    )
-    return {"text": f"{told}; {verdict(then)}", "frames": seen.num_frames}
+    return {"text": f"{outcome(seen, _MIDDLE_TOKENS)}; {verdict(then)}", "frames": seen.num_frames}
 
 
 def server_told_to_stop(peer: Peer, model: Path) -> Cell:

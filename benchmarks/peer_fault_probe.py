@@ -91,6 +91,14 @@ def body(question: str, max_tokens: int, **fields: Any) -> dict[str, Any]:
     return {**common, "messages": messages, "max_tokens": max_tokens, **fields}
 
 
+def outcome(seen: "Stream", num_tokens: int) -> str:
+    """Return in words how a stream of about so many tokens went, whose process met with a fault."""
+    is_whole = seen.end == "done" and seen.num_frames > num_tokens // 2
+    if is_whole:
+        return f"the answer goes on to its end ({seen.num_frames} frames)"
+    return f"the stream {seen.in_words}"
+
+
 def verdict(next_answer: str) -> str:
     """Return what became of the next request in words."""
     return "the next request is answered" if next_answer == "answered" else f"the next request: {next_answer}"

@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import httpx
-import psutil
 
 from benchmarks.peer_fault_probe import (
     Cell,
@@ -16,6 +15,7 @@ from benchmarks.peer_fault_probe import (
     Stream,
     answers_next,
     body,
+    outcome,
     running,
     stream,
     until_frames,
@@ -29,7 +29,6 @@ _TOKENS = 1000
 _STALL_SECONDS = 5
 _SLOW_SECONDS, _SLOW_TOKENS = 20.0, 600
 _NUM_QUEUED = 300
-_LONG_WORDS = 6000
 
 
 def process_stopped(peer: Peer, model: Path) -> Cell:
@@ -54,45 +53,7 @@ def process_stopped(peer: Peer, model: Path) -> Cell:
         )
     with running(peer, model) as server:
         seen, then = asyncio.run(halt(server))
-    is_whole = seen.end == "done" and seen.num_frames > _TOKENS // 2
-    told = (
-        f"the answer goes on to its end ({seen.num_frames} frames)"
-        if is_whole
-        else f"the stream {seen.in_words}"
-    )
-    return {"text": f"{told}; {verdict(then)}", "frames": seen.num_frames}
-
-
-def out_of_memory(peer: Peer, model: Path) -> Cell:
-    """The process that computes may take no more memory (RLIMIT_AS), and a prompt needs more."""
-
-    async def starve(server: Running) -> tuple[str, str]:
-        engine = server.engine
-        soft, hard = engine.rlimit(psutil.RLIMIT_AS)
-        engine.rlimit(psutil.RLIMIT_AS, (engine.memory_info().vms, hard))
-        told = await _status(server, body("word " * _LONG_WORDS, 8))
-        if engine.is_running():
-            engine.rlimit(psutil.RLIMIT_AS, (soft, hard))
-        return told, await answers_next(server)
-
-    with running(peer, model) as server:
-        told, then = asyncio.run(starve(server))
-    return {"text": f"{told}; with memory again {verdict(then)}"}
-
-
-async def _status(server: Running, request: dict[str, object]) -> str:
-    try:
-        async with server.client() as client:
-            response = await client.post("chat/completions", json=request)
-    except httpx.TransportError as error:
-        return f"the connection breaks ({type(error).__name__})"
-    if response.is_success:
-        return "it is answered all the same"
-    try:
-        code = response.json()["error"]["code"]
-    except (ValueError, KeyError, TypeError):
-        code = "no error in OpenAI's shape"
-    return f"{response.status_code}, `{code}`"
+    return {"text": f"{outcome(seen, _TOKENS)}; {verdict(then)}", "frames": seen.num_frames}
 
 
 def checkpoint_cut_off(peer: Peer, model: Path) -> Cell:
@@ -101,24 +62,25 @@ def checkpoint_cut_off(peer: Peer, model: Path) -> Cell:
     shutil.copytree(model, broken, dirs_exist_ok=True)
     [weights] = broken.glob("*.safetensors")
     os.truncate(weights, weights.stat().st_size // 2)
-    return _start_and_ask(peer, broken)
-
-
-def checkpoint_missing(peer: Peer, model: Path) -> Cell:
-    """There is no such directory."""
-    return _start_and_ask(peer, model.parent / "no-such-model")
-
-
-def _start_and_ask(peer: Peer, model: Path) -> Cell:
-    async def ask(url: str) -> str:
-        process = psutil.Process(next(iter(psutil.Process().children())).pid)
-        return await _status(Running(url, process), body("Hello!", 8))
-
     try:
-        with peer.run(model) as url:
-            return {"text": f"the server starts; a request gets {asyncio.run(ask(url))}"}
+        with peer.run(broken) as url:
+            return {"text": f"the server starts; a request gets {_answer_of(url)}"}
     except RuntimeError:
-        return {"text": "the server does not start: a traceback"}
+        return {"text": "the server does not start"}
+
+
+def _answer_of(url: str) -> str:
+    """Return how a small request is answered."""
+    try:
+        response = httpx.post(f"{url}/chat/completions", json=body("Hello!", 8), headers=HEADERS, timeout=300)
+    except httpx.TransportError as error:
+        return f"a broken connection ({type(error).__name__})"
+    if response.is_success:
+        return "an answer all the same"
+    try:
+        return f"{response.status_code}, `{response.json()['error']['code']}`"
+    except (ValueError, KeyError, TypeError):
+        return f"{response.status_code}, no error in OpenAI's shape"
 
 
 def slow_reader(peer: Peer, model: Path) -> Cell:

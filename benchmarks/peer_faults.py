@@ -30,12 +30,7 @@ CASES: Mapping[str, tuple[str, Case]] = {
     "kill": ("the process that computes is killed, a stream open", cases.process_killed),
     "stop": ("the server is told to stop (SIGTERM), a stream open", cases.server_told_to_stop),
     "halt": ("the process that computes is stopped (SIGSTOP), a stream open", states.process_stopped),
-    "memory": (
-        "the process that computes may take no more memory, a long prompt comes",
-        states.out_of_memory,
-    ),
     "cut-off": ("the checkpoint is cut off", states.checkpoint_cut_off),
-    "missing": ("there is no such checkpoint", states.checkpoint_missing),
     "slow": ("a client does not read its stream for 20 s", states.slow_reader),
     "queued": ("300 clients ask at once, and go after two seconds", states.queued_and_cancelled),
     "values": (f"{len(WRONG_VALUES)} requests, each with a wrong value", requests.wrong_values),

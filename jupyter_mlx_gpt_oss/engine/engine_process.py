@@ -105,9 +105,8 @@ class EngineProcess:
         if self._idle_timer is not None:
             self._idle_timer.cancel()
         try:
-            if (
-                self._worker is not None or not self._is_restarting
-            ):  # a restart sends all that wait, once it has a process
+            # A restart sends all that wait, once it has a process.
+            if self._worker is not None or not self._is_restarting:
                 loaded = await self._start()
                 if loaded.done() and not loaded.exception():
                     self._send(stream)

@@ -97,9 +97,11 @@ def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None
 
 def _load_error(error: Exception) -> EngineError:
     """Return what a load that failed is to its callers."""
+    from jupyter_mlx_gpt_oss.worker.memory import is_out_of_memory  # noqa: PLC0415  brings MLX
+
     if isinstance(error, EngineError):
         return error
-    if isinstance(error, MemoryError) or "alloc" in str(error):
+    if is_out_of_memory(error):
         return OutOfMemoryError("There is not enough memory to load the model.")
     _log.error("the model cannot be loaded", exc_info=error)
     return ModelLoadError(

@@ -23,7 +23,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.grammar_compiler import GrammarCompiler
-from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
+from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget, is_out_of_memory
 from jupyter_mlx_gpt_oss.worker.model_loader import LoadedModel
 from jupyter_mlx_gpt_oss.worker.pace import Pace
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
@@ -36,9 +36,7 @@ from jupyter_mlx_gpt_oss.worker.sequence_caches import SequenceCaches
 from jupyter_mlx_gpt_oss.worker.token_drawer import Drawn
 
 _log = logging.getLogger(__name__)
-_GRAMMAR_WAIT_SECONDS = (
-    0.02  # at most, before commands are looked at again, where there is nothing to compute
-)
+_GRAMMAR_WAIT_SECONDS = 0.02  # before commands are looked at again, where there is nothing to compute
 
 
 class EngineLoop:
@@ -291,7 +289,7 @@ class EngineLoop:
             self._report([], 0.0)
             return
         _log.error("a sequence of %d tokens failed", len(sequence.token_ids), exc_info=error)
-        is_memory = isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
+        is_memory = is_out_of_memory(error)
         code = OutOfMemoryError.code if is_memory else GenerationError.code
         message = "The engine failed while computing this answer. Send the request again."
         if is_memory:

@@ -68,6 +68,11 @@ class MemoryBudget:
         return max(num_tokens, len(sequence.token_ids)) * self.bytes_per_token
 
 
+def is_out_of_memory(error: Exception) -> bool:
+    """Tell whether an error says that there is no memory left; MLX has no type of its own for it."""
+    return isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
+
+
 def free_bytes() -> int:
     """Return how much memory the device can still give."""
     host = psutil.virtual_memory().available
