@@ -102,8 +102,7 @@ class EngineProcess:
         if self._status.model is not None:
             check_prompt(request, self._status.model)
         stream = self._requests.open(request)
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        self._cancel_idle_timer()
         try:
             # A restart sends all that wait, once it has a process.
             if self._worker is not None or not self._is_restarting:
@@ -143,6 +142,7 @@ class EngineProcess:
         """Start the process if there is none; return the future of its model."""
         async with self._change:
             if self._worker is None:
+                self._cancel_idle_timer()  # it would end this loading; a loaded model starts it anew
                 self._status = EngineStatus(state=EngineState.LOADING)
                 self._loaded = asyncio.get_running_loop().create_future()
                 self._loaded.add_done_callback(_ignore_failure)
@@ -197,11 +197,11 @@ class EngineProcess:
 
     async def _restart(self) -> None:
         delay = _backoff_seconds(self._num_crashes_in_a_row)
-        self._num_restarts += 1
         self._num_crashes_in_a_row += 1
         await asyncio.sleep(delay)
         if not self._requests.unfinished:
             return  # nobody waits any more
+        self._num_restarts += 1
         try:
             await self._start()
         except EngineDeadError as error:
@@ -256,17 +256,21 @@ class EngineProcess:
     def _await_requests(self) -> None:
         """Unload the model if nobody asks for a while, where the options say so."""
         seconds = self._config.idle_unload_seconds
-        if self._idle_timer is not None:
-            self._idle_timer.cancel()
+        self._cancel_idle_timer()
         if seconds and not self._requests:
             self._idle_timer = asyncio.get_running_loop().call_later(seconds, self._begin_idle_unload)
+
+    def _cancel_idle_timer(self) -> None:
+        if self._idle_timer is not None:
+            self._idle_timer.cancel()
 
     def _begin_idle_unload(self) -> None:
         self._unloading = asyncio.create_task(self._unload_idle(), name="gpt-oss idle unload")
 
     async def _unload_idle(self) -> None:
         async with self._change:
-            if not self._requests:  # one may have come between the timer and this task
+            is_loaded = self._status.state is EngineState.READY
+            if is_loaded and not self._requests:  # one may have come between the timer and this task
                 _log.info("the model is unloaded: no request for %.0f s", self._config.idle_unload_seconds)
                 await self._end(_UNLOADED)
 

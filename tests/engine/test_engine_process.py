@@ -280,6 +280,20 @@ def test_without_requests_the_model_is_unloaded_after_a_while(
     _with_own_engine(runner, run, config)
 
 
+def test_a_model_that_is_being_loaded_is_not_idle(runner: asyncio.Runner, tiny_checkpoint: Path) -> None:
+    config = EngineConfig(model=str(tiny_checkpoint), idle_unload_seconds=0.01)
+
+    async def run(engine: EngineProcess) -> None:
+        gone = asyncio.create_task(_tokens(engine, _request()))
+        while engine.status().state is not EngineState.LOADING:
+            await asyncio.sleep(0.01)
+        gone.cancel()
+        await asyncio.gather(gone, return_exceptions=True)
+        assert (await engine.load()).name == str(tiny_checkpoint)
+
+    _with_own_engine(runner, run, config)
+
+
 def test_log_probabilities_come_to_those_who_ask(runner: asyncio.Runner, engine: EngineProcess) -> None:
     async def run() -> None:
         request = replace(_request(max_tokens=3), num_logprobs=2)
