@@ -127,7 +127,7 @@ class Client:
 
         Raises:
             ServerNotFoundError: nobody answers.
-            ServerResponseError: the model cannot be loaded, or the server is not ours.
+            ServerResponseError: the model cannot be loaded, somebody ended the loading, or the server is not ours.
         """
         body = json.dumps({"model": model}).encode()
         with closing(
@@ -142,9 +142,11 @@ class Client:
             time.sleep(POLL_SECONDS)
             health = self.health()
             yield health
-            is_loading = health.get("state") == "loading"
-            if not is_loading and health.get("error"):
-                raise ServerResponseError(str(health["error"]), status=503)
+            state = health.get("state")
+            is_loading = state == "loading"
+            if not is_loading and state != "ready":
+                reason = health.get("error") or f"The loading was ended; the model is {state}."
+                raise ServerResponseError(str(reason), status=503)
 
     def unload(self) -> dict[str, Any]:
         """Have our own server give the model's memory back; the next request loads it again.

@@ -193,6 +193,12 @@ def test_a_model_that_cannot_be_loaded_is_an_error(server: CannedServer, client:
         list(client.load("demo"))
 
 
+def test_a_loading_that_somebody_ends_is_no_loaded_model(server: CannedServer, client: Client) -> None:
+    server.health += [{"state": "loading"}, {"state": "loading"}, {"state": "unloaded"}]
+    with pytest.raises(ServerResponseError, match="ended; the model is unloaded"):
+        list(client.load("demo"))
+
+
 def test_health_is_told_while_a_server_has_not_answered(server: CannedServer, client: Client) -> None:
     server.may_load.clear()
     server.health += [{"state": "loading"}, {"state": "ready"}]
