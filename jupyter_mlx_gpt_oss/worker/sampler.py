@@ -16,6 +16,7 @@ from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.worker.head import Logits
 
 _BISECTIONS = 26  # a float32 mantissa and two more
+_BELOW_ONE = 1 - 2.0**-24  # the largest such float32
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,8 @@ def _gumbel(ids: mx.array, rows: Sequence[SamplingRow]) -> mx.array:
     keys = np.array([_keys(row.sampling.seed or 0, row.position) for row in rows], dtype=np.uint32)
     bits = _mix(ids[None] * 0x9E3779B1 + mx.array(keys[:, :1]))
     bits = _mix(bits + mx.array(keys[:, 1:]))
-    uniform = (bits.astype(mx.float32) + 0.5) * 2.0**-32
+    # The largest bits round to 1 in float32, and that noise would rule out even the only candidate left.
+    uniform = mx.minimum((bits.astype(mx.float32) + 0.5) * 2.0**-32, _BELOW_ONE)
     # Winners have a small exponential: near 0 a float32 has the resolution that it lacks near 1.
     return -mx.log(-mx.log1p(-uniform))
 

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.worker import sampler
 from jupyter_mlx_gpt_oss.worker.head import Logits
 from jupyter_mlx_gpt_oss.worker.sampler import SamplingRow, sample
 
@@ -54,6 +55,11 @@ def test_draws_follow_the_softmax_of_the_logits() -> None:
 def test_a_temperature_flattens_the_draws() -> None:
     expected = np.exp(np.array(LOGITS) / 2) / np.exp(np.array(LOGITS) / 2).sum()
     assert _frequencies(SamplingParams(temperature=2.0))[0] == pytest.approx(expected[0], abs=0.03)
+
+
+def test_the_only_candidate_is_drawn_however_its_noise_falls(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sampler, "_mix", lambda x: mx.full(x.shape, 0xFFFFFFFF, mx.uint32))
+    assert _draw([_row(SamplingParams())], [-np.inf, -np.inf, 1.0, -np.inf]) == [2]
 
 
 def test_top_p_keeps_the_smallest_set_that_reaches_it() -> None:
