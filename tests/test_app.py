@@ -126,6 +126,14 @@ def test_a_home_that_cannot_be_written_gets_a_key_for_this_run(
     assert gpt_oss._kept_key() != gpt_oss.door.api_key
 
 
+def test_a_kept_key_that_is_no_text_gets_a_key_for_this_run(
+    gpt_oss: GptOss, caplog: pytest.LogCaptureFixture
+) -> None:
+    gpt_oss.key_path.write_bytes(b"\xff\xfe")
+    assert gpt_oss._kept_key().startswith("sk-gpt-oss-")
+    assert "its file is no text; delete it" in caplog.text
+
+
 def test_importing_the_extension_imports_nothing_heavy() -> None:
     heavy = "{'pydantic', 'openai_harmony', 'mlx', 'mlx_lm', 'transformers', 'numpy'}"
     code = f"import jupyter_mlx_gpt_oss.app, sys; print({heavy} & set(sys.modules))"
