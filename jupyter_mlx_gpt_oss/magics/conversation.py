@@ -3,7 +3,8 @@
 Knows nothing of IPython or HTTP; a cell is known here by its key.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -58,6 +59,22 @@ class Conversation:
     @override
     def __repr__(self) -> str:
         return f"Conversation({self.name!r}, {len(self._thread())} turns)"
+
+
+@contextmanager
+def rewound(conversations: Sequence[Conversation], cell_key: str) -> Iterator[None]:
+    """Rewind conversations to before a cell; if it fails they are as if it had not been asked."""
+    before = [(conversation, [*conversation.turns]) for conversation in conversations]
+    is_answered = False
+    for conversation in conversations:
+        conversation.rewind(cell_key)
+    try:
+        yield
+        is_answered = True
+    finally:
+        if not is_answered:
+            for conversation, turns in before:
+                conversation.turns = turns
 
 
 @dataclass(slots=True)

@@ -20,7 +20,7 @@ from jupyter_mlx_gpt_oss.magics.arguments import oss_cell_magic, oss_line_magic,
 from jupyter_mlx_gpt_oss.magics.cell_run import CellRun, CellTool
 from jupyter_mlx_gpt_oss.magics.commands import Commands
 from jupyter_mlx_gpt_oss.magics.completion import make_matcher
-from jupyter_mlx_gpt_oss.magics.conversation import CellKeys, Conversation, Turn
+from jupyter_mlx_gpt_oss.magics.conversation import CellKeys, Conversation, Turn, rewound
 from jupyter_mlx_gpt_oss.magics.display import CellDisplay, NotebookDisplay, TerminalDisplay
 from jupyter_mlx_gpt_oss.magics.finding import find_client
 from jupyter_mlx_gpt_oss.magics.python_tool import PythonTool, is_run_allowed
@@ -78,18 +78,17 @@ class GptOssMagics(Magics):
         client, card = find_client(self.url, self.key)
         conversation = self.conversations.setdefault(options.chat, Conversation(options.chat))
         cell_key = self._cell_key(f"{line}\n{cell}")
-        for other in self.conversations.values():  # the cell may have asked in another chat before
-            other.rewind(cell_key)
         question = Turn(cell_key, ({"role": "user", "content": text},), options.system, options.new)
-        request = {
-            **_request_fields(options),
-            "model": card["id"],
-            "messages": conversation.with_turn(question).messages,
-            **({"tools": [tool.schema for tool in tools.values()]} if tools else {}),
-            **({"response_format": schema.response_format} if schema else {}),
-        }
         run = CellRun(client, self._display(options), self._clock, self._notice(card))
-        transcript = run.run(request, tools, options.max_turns)
+        with rewound([*self.conversations.values()], cell_key):  # it may have asked in another chat before
+            request = {
+                **_request_fields(options),
+                "model": card["id"],
+                "messages": conversation.with_turn(question).messages,
+                **({"tools": [tool.schema for tool in tools.values()]} if tools else {}),
+                **({"response_format": schema.response_format} if schema else {}),
+            }
+            transcript = run.run(request, tools, options.max_turns)
         turn = Turn(cell_key, (*question.messages, *transcript.messages), options.system, options.new)
         conversation.turns.append(turn)
         parsed, fault = schema.parse(transcript.text) if schema else (None, "")

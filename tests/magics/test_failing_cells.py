@@ -67,6 +67,21 @@ def test_ctrl_c_stops_the_generation_and_keeps_what_arrived(
     assert len(server.requests[1]["messages"]) == 1
 
 
+def test_a_cell_that_is_run_again_and_fails_costs_no_turn(notebook: Notebook, server: CannedServer) -> None:
+    server.play(answer("1"), answer("2"), [delta(content="Once upon"), HOLD], answer("3"))
+    notebook.run("%%oss\nfirst", "a")
+    notebook.run("%%oss\nsecond", "b")
+    thread = interrupt_when_shown(notebook, "Once upon")
+
+    assert isinstance(notebook.run("%%oss\nfirst, and otherwise", "a"), CellInterruptedError)
+    thread.join()
+    notebook.run("%%oss\nthird", "c")
+
+    asked = [message["content"] for message in server.requests[3]["messages"] if message["role"] == "user"]
+    assert asked == ["first", "second", "third"]
+    assert len(server.requests[2]["messages"]) == 1
+
+
 def test_ctrl_c_in_an_async_tool_cancels_it(notebook: Notebook, server: CannedServer) -> None:
     endings: list[str] = []
     main_thread = threading.main_thread().ident
