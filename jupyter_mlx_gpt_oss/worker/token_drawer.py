@@ -47,9 +47,13 @@ class TokenDrawer:
         begin_eval(logits.values)  # the masks are made meanwhile
         masks = [None if each.constraint is None else each.constraint.allowed() for each in sequences]
         rows = [_sampling_row(sequence, []) for sequence in sequences]
-        tokens = self._sample(hidden, logits, masks, rows)
+        tokens, starved = self._sample(hidden, logits, masks, rows)
         wanted = [sequence.request.num_logprobs for sequence in sequences]
-        logprobs = token_logprobs(logits, tokens, wanted)
+        within = [None if index in starved else count for index, count in enumerate(wanted)]
+        logprobs = token_logprobs(logits, tokens, within)
+        for index in starved:
+            full = self._full_head(hidden[index : index + 1], [])
+            logprobs[index] = token_logprobs(full, [tokens[index]], [wanted[index]])[0]
         return dict(zip(sequences, zip(tokens, logprobs, strict=True), strict=True))
 
     def begin(self, hidden: mx.array, sequences: list[Sequence], num_unread: int) -> mx.array:
@@ -84,7 +88,7 @@ class TokenDrawer:
             num_rows, masks = len(along), list(along)
         logits = self._head(hidden[:num_rows], [sequence.request.prompt_token_ids] * num_rows)
         rows = [_sampling_row(sequence, draft[:count]) for count in range(num_rows)]
-        drawn = self._sample(hidden[:num_rows], logits, masks, rows)
+        drawn, _ = self._sample(hidden[:num_rows], logits, masks, rows)
         num_right = 0
         while num_right < num_rows - 1 and drawn[num_right] == draft[num_right]:
             num_right += 1
@@ -92,7 +96,8 @@ class TokenDrawer:
 
     def _sample(
         self, hidden: mx.array, logits: Logits, masks: list[Allowed | None], rows: list[SamplingRow]
-    ) -> list[int]:
+    ) -> tuple[list[int], list[int]]:
+        """Return a token for each row, and the rows whose token is none of the head's."""
         masked = mask_logits(logits, masks)
         tokens: Any = sample(masked, rows).tolist()
         # A head that scores a part of the vocabulary may have nothing that a grammar allows: those rows alone are scored
@@ -105,7 +110,7 @@ class TokenDrawer:
             ).tolist()
             for index, token in zip(starved, again, strict=True):
                 tokens[index] = token
-        return [int(token) for token in np.asarray(tokens)]
+        return [int(token) for token in np.asarray(tokens)], starved
 
 
 def is_free(sequence: Sequence) -> bool:
