@@ -269,7 +269,11 @@ class EngineLoop:
         with self._guard(sequence):
             if not sequence.caches:
                 self._caches.begin(sequence)
-            self._runner.read(Chunk(sequence, min(sequence.num_next, self._pace.ahead_tokens())))
+            start = self._clock()
+            chunk = Chunk(sequence, min(sequence.num_next, self._pace.ahead_tokens()))
+            self._runner.read(chunk)
+            seconds = self._clock() - start
+            self._pace.note(num_prefill_tokens=chunk.num_tokens, num_decoding=0, seconds=seconds)
             if sequence.num_uncomputed:
                 self._ahead.put_back(sequence)
 

@@ -1,15 +1,16 @@
 """Times of past steps to the number of prompt tokens that the next step may compute.
 
 While answers are being written, a prompt is read in chunks so small that no answer waits longer than a bound for its
-next token, wherever a step without a prompt keeps that bound; when nobody waits, in chunks as large as pays. Measured on
-the machine it runs on, never assumed.
+next token, wherever a step with two tokens of prompts keeps that bound; when nobody waits, in chunks as large as pays.
+Measured on the machine it runs on, never assumed.
 """
 
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
-_LEAST_TOKENS = 8
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
+_LEAST_TOKENS = 2  # one of the oldest prompt, and one of the shortest
 _AIM = 0.85  # of the bound: a step is as long as was expected, give or take
+_LEAST_SHARE = 0.5  # of what answers leave of the bound
 
 
 class Pace:
@@ -25,21 +26,25 @@ class Pace:
         self._max_tokens = max_tokens
         self._max_gap_seconds = max_gap_seconds
         self._max_step_seconds = max_step_seconds
-        self._decode_seconds = 0.0
+        self._decode_seconds: dict[int, float] = {}
+        """Of a step without a prompt, by how many sequences decode in it."""
         self._token_seconds: float | None = None
+        self._num_allowed = 0
 
     def note(self, *, num_prefill_tokens: int, num_decoding: int, seconds: float) -> None:
         """Learn from a step."""
         if not num_prefill_tokens:
-            known_seconds = self._decode_seconds or seconds
-            self._decode_seconds = known_seconds + (seconds - known_seconds) / _MEMORY
+            before = self._decode_seconds.get(num_decoding, seconds)
+            self._decode_seconds[num_decoding] = before + (seconds - before) / _MEMORY
             return
-        decode_seconds = min(self._decode_seconds, seconds) if num_decoding else 0.0
-        measured = (seconds - decode_seconds) / num_prefill_tokens
+        measured = (seconds - min(self._decoding(num_decoding), seconds)) / num_prefill_tokens
         known = self._token_seconds
-        # A first measurement, and a slower one, count at once; a faster one may be luck.
-        is_slower = known is None or measured > known
-        self._token_seconds = measured if is_slower or known is None else known + (measured - known) / _MEMORY
+        if known is None:
+            self._token_seconds = measured
+        elif measured <= known:  # it may be luck
+            self._token_seconds = known + (measured - known) / _MEMORY
+        elif num_prefill_tokens >= self._num_allowed // 2:  # else most of it is what a step costs without any token
+            self._token_seconds = measured
 
     def prefill_tokens(self, num_decoding: int) -> int:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
@@ -50,15 +55,26 @@ class Pace:
         return self._affordable(_AHEAD_SECONDS)
 
     def _affordable(self, seconds: float) -> int:
-        if self._token_seconds is None:
-            return min(_FIRST_TOKENS, self._max_tokens)
-        return min(self._max_tokens, max(_LEAST_TOKENS, int(seconds / max(self._token_seconds, 1e-9))))
+        num_tokens = _FIRST_TOKENS
+        if self._token_seconds is not None:
+            num_tokens = max(_LEAST_TOKENS, int(seconds / max(self._token_seconds, 1e-9)))
+        self._num_allowed = min(self._max_tokens, num_tokens)
+        return self._num_allowed
+
+    def _decoding(self, num_decoding: int) -> float:
+        """Return how long a step of so many takes; of a number never measured, in proportion to the nearest that was."""
+        if not self._decode_seconds:
+            return num_decoding * (self._token_seconds or 0.0)
+        nearest = min(self._decode_seconds, key=lambda number: abs(number - num_decoding))
+        return self._decode_seconds[nearest] * num_decoding / nearest
 
     def _prefill_seconds(self, num_decoding: int) -> float:
         """Return for how long the next step may read prompts."""
         if not num_decoding:
             return self._max_step_seconds
-        if self._decode_seconds >= self._max_gap_seconds:
+        decode_seconds = self._decoding(num_decoding)
+        left = self._max_gap_seconds - decode_seconds
+        if left < _LEAST_TOKENS * (self._token_seconds or 0.0):
             # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
-            return self._decode_seconds
-        return max(0.0, _AIM * self._max_gap_seconds - self._decode_seconds)
+            return decode_seconds
+        return max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left)

@@ -1,6 +1,17 @@
 """How much of a prompt a step may read."""
 
+from collections.abc import Sequence as Several
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import pytest
+from mlx_lm.utils import load_model
+
+from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.worker.pace import Pace
+from jupyter_mlx_gpt_oss.worker.scheduler import Chunk
+from tests.support.loop_caller import VOCABULARY, Caller
 
 
 def _pace() -> Pace:
@@ -53,12 +64,86 @@ def test_however_slow_a_machine_is_a_prompt_moves_and_however_fast_a_chunk_is_bo
     slow, fast = _pace(), _pace()
     slow.note(num_prefill_tokens=1, num_decoding=1, seconds=30.0)
     fast.note(num_prefill_tokens=2048, num_decoding=0, seconds=1e-6)
-    assert slow.prefill_tokens(num_decoding=1) == 8
+    assert slow.prefill_tokens(num_decoding=1) == 2
     assert fast.prefill_tokens(num_decoding=0) == 2048
 
 
-def test_where_answers_take_nearly_the_gap_a_prompt_gets_no_more_than_the_least() -> None:
+def test_where_answers_take_nearly_the_gap_a_prompt_gets_half_of_what_is_left() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=64, num_decoding=0, seconds=0.064)
     pace.note(num_prefill_tokens=0, num_decoding=1, seconds=0.23)
-    assert pace.prefill_tokens(num_decoding=1) == 8
+    assert 9 <= pace.prefill_tokens(num_decoding=1) <= 10
+
+
+def test_where_not_even_two_prompt_tokens_fit_into_the_gap_prompts_get_half_of_a_step() -> None:
+    pace = _pace()
+    pace.note(num_prefill_tokens=100, num_decoding=0, seconds=7.0)
+    for _ in range(40):
+        pace.note(num_prefill_tokens=0, num_decoding=3, seconds=0.2)
+    assert pace.prefill_tokens(num_decoding=3) == 2
+
+
+@pytest.mark.parametrize("num_prefill_tokens", [1, 400])
+def test_a_chunk_that_is_small_because_little_was_left_says_nothing(num_prefill_tokens: int) -> None:
+    pace = _pace()
+    pace.note(num_prefill_tokens=64, num_decoding=0, seconds=0.064)
+    assert pace.prefill_tokens(num_decoding=0) == 1000
+    pace.note(num_prefill_tokens=num_prefill_tokens, num_decoding=0, seconds=2e-3 * num_prefill_tokens)
+    assert pace.prefill_tokens(num_decoding=0) == 1000
+
+
+def test_answers_that_join_or_end_while_a_prompt_is_read_change_its_chunks() -> None:
+    pace = _pace()
+
+    def step(num_decoding: int) -> float:
+        """Ten milliseconds for each prompt token, a tenth of a second for each that decodes."""
+        num_tokens = pace.prefill_tokens(num_decoding)
+        seconds = 0.1 * num_decoding + 0.01 * num_tokens
+        pace.note(num_prefill_tokens=num_tokens, num_decoding=num_decoding, seconds=seconds)
+        return seconds
+
+    pace.note(num_prefill_tokens=100, num_decoding=0, seconds=1.0)
+    pace.note(num_prefill_tokens=0, num_decoding=6, seconds=0.6)
+    assert 1.1 < [step(6) for _ in range(20)][-1] < 1.3
+    assert 0.2 < [step(1) for _ in range(20)][-1] < 0.25
+    assert 0.55 < [step(3) for _ in range(20)][-1] < 0.65
+
+
+class _SlowRunner:
+    """A runner by whose clock each token takes ten milliseconds."""
+
+    def __init__(self, runner: Any) -> None:
+        self._runner = runner
+        self.now = 0.0
+        self.steps: list[list[int]] = []
+        """Tokens of each sequence, for each step."""
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._runner, name)
+
+    def run(self, chunks: Several[Chunk], *, goes_on: bool) -> Any:
+        self.steps.append([chunk.num_tokens for chunk in chunks])
+        self.now += 0.01 * sum(self.steps[-1])
+        return self._runner.run(chunks, goes_on=goes_on)
+
+
+def test_no_running_answer_waits_longer_than_the_gap_while_a_prompt_is_read(tiny_checkpoint: Path) -> None:
+    model, _ = load_model(tiny_checkpoint)
+    model.set_dtype(mx.float32)
+    caller = Caller(model, EngineConfig(max_token_gap_seconds=0.25, prompt_lookup_tokens=0))
+    loop: Any = caller.loop
+    loop._runner = runner = _SlowRunner(loop._runner)
+    loop._clock = lambda: runner.now
+    for number in range(3):
+        caller.add(f"running {number}", [number, 5, 7], max_tokens=80)
+    for _ in range(10):
+        loop.step()
+    runner.steps.clear()
+    caller.add("long", [index * 31 % VOCABULARY for index in range(600)], max_tokens=1)
+
+    caller.run()
+
+    beside = [step for step in runner.steps if len(step) == 4]
+    assert sum(step[-1] for step in beside) == 600
+    assert max(sum(step) for step in beside) <= 25  # of ten milliseconds
+    assert all(step[-1] >= 15 for step in beside[1:-1])  # and no smaller than that asks for
