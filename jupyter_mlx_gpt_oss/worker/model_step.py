@@ -108,19 +108,19 @@ def _attend(
     queries = attention.rope(attention.q_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
     keys = attention.rope(attention.k_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
     values = attention.v_proj(x).reshape(num_tokens, -1, 1, head_size)
-    attended, start = [], 0
-    for end, (cache, mask) in zip(ends, caches, strict=True):
-        here = slice(start, end)
-        k, v = cache.update_and_fetch(_heads_first(keys[here]), _heads_first(values[here]))
+    attended = []
+    parts = (mx.split(each, ends[:-1]) for each in (queries, keys, values))
+    for q, k, v, (cache, mask) in zip(*parts, caches, strict=True):
+        seen_keys, seen_values = cache.update_and_fetch(_turned(k), _turned(v))
         out = mx.fast.scaled_dot_product_attention(
-            _heads_first(queries[here]), k, v, scale=attention.sm_scale, mask=mask, sinks=attention.sinks
+            _turned(q), seen_keys, seen_values, scale=attention.sm_scale, mask=mask, sinks=attention.sinks
         )
-        attended.append(out[0].swapaxes(0, 1).reshape(end - start, -1))
-        start = end
-    projected: mx.array = attention.o_proj(attended[0] if len(attended) == 1 else mx.concatenate(attended))
+        attended.append(_turned(out))
+    whole = attended[0] if len(attended) == 1 else mx.concatenate(attended)
+    projected: mx.array = attention.o_proj(whole.reshape(num_tokens, -1))
     return projected
 
 
-def _heads_first(x: mx.array) -> mx.array:
-    """(n, heads, 1, D) to (1, heads, n, D), as caches and attention take it."""
-    return x.transpose(2, 1, 0, 3)
+def _turned(x: mx.array) -> mx.array:
+    """(n, heads, 1, D) to (1, heads, n, D), as caches and attention take it, or back; one token is both."""
+    return x if x.shape[0] == x.shape[2] else x.transpose(2, 1, 0, 3)
