@@ -1,4 +1,4 @@
-"""A prompt to its greedy answer, with the time of every token."""
+"""A prompt to its answer, with the time of every token."""
 
 import time
 import uuid
@@ -64,6 +64,7 @@ class Question:
     prompt: Prompt
     max_tokens: int
     num_logprobs: int | None = None
+    temperature: float = 0.0
     must_stop: Callable[[Answer], bool] | None = None
     """Asked at every news; True aborts the answer."""
 
@@ -71,7 +72,7 @@ class Question:
 async def ask(
     engine: Engine, question: Question, on_news: Callable[[Progress | TokenOutput], None] | None = None
 ) -> Answer:
-    """Return the greedy answer; no token stops it, so that its length is known.
+    """Return the answer; no token stops it, so that its length is known.
 
     Raises:
         GptOssError: as `Engine.generate`.
@@ -82,7 +83,7 @@ async def ask(
         max_tokens=question.max_tokens,
         stop_token_ids=(),
         num_logprobs=question.num_logprobs,
-        sampling=SamplingParams(temperature=0.0),
+        sampling=SamplingParams(temperature=question.temperature, seed=0),
     )
     answer = Answer(asked_at=time.monotonic())
     async for news in engine.generate(request):

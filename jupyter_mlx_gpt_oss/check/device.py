@@ -41,7 +41,7 @@ def find_device() -> Device:
         return Device(system=system, chip=chip or "unknown", num_gpu_cores=cores, memory_bytes=memory_bytes)
     system = f"{platform.system()} {platform.machine()}"  # a kernel's release may carry somebody's name
     chip, _, mebibytes = _nvidia_gpu().rpartition(",")
-    if chip:
+    if mebibytes.strip().isdecimal():  # not so where the GPU shares the machine's memory
         memory_bytes = int(mebibytes) * 1024**2
     return Device(system=system, chip=chip or _processor(), num_gpu_cores=None, memory_bytes=memory_bytes)
 

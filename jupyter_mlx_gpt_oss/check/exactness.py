@@ -11,7 +11,7 @@ from jupyter_mlx_gpt_oss.check.answer import Answer, Question, ask
 from jupyter_mlx_gpt_oss.check.likeness import Likeness, compare
 from jupyter_mlx_gpt_oss.check.prompts import Prompt
 from jupyter_mlx_gpt_oss.check.result import CheckResult, Status
-from jupyter_mlx_gpt_oss.check.rig import EXACT_TOKENS, Rig
+from jupyter_mlx_gpt_oss.check.rig import Rig
 from jupyter_mlx_gpt_oss.engine.request import FinishReason
 
 _DECODED_BEFORE_ABORT = 3
@@ -19,11 +19,13 @@ _NEVER_REACHED = 2048  # tokens of an answer that is aborted
 
 
 async def check_batched(rig: Rig) -> CheckResult:
-    """Compare answers computed together with the same ones computed alone."""
+    """Compare answers computed together, with log probabilities and without, with the same ones computed alone."""
     prompts = rig.prompts.all
-    rig.say(f"{len(prompts)} answers together")
-    answers = await asyncio.gather(*(rig.answer(prompt) for prompt in prompts))
-    return _judge(rig, "batched", "computed together", zip(prompts, answers, strict=True))
+    pairs: list[tuple[Prompt, Answer]] = []
+    for answer in (rig.answer, rig.plain_answer):
+        rig.say(f"{len(prompts)} answers together")
+        pairs += zip(prompts, await asyncio.gather(*map(answer, prompts)), strict=True)
+    return _judge(rig, "batched", "computed together", pairs)
 
 
 async def check_cached(rig: Rig) -> CheckResult:
@@ -73,9 +75,7 @@ async def check_guessed(rig: Rig) -> CheckResult:
     """Compare an answer whose tokens may be guessed from what was said before, and checked in one step."""
     prompt = rig.prompts.repeating
     rig.say("an answer that repeats its prompt")
-    # The engine guesses only where no log probabilities are asked for.
-    answer = await ask(rig.engine, Question(prompt=prompt, max_tokens=EXACT_TOKENS))
-    return _judge(rig, "guessed", "guessed and checked", [(prompt, answer)])
+    return _judge(rig, "guessed", "guessed and checked", [(prompt, await rig.plain_answer(prompt))])
 
 
 async def check_restart(rig: Rig) -> CheckResult:

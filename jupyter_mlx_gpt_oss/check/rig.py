@@ -43,12 +43,21 @@ class Rig:
     @property
     def max_tokens_per_second(self) -> float | None:
         """The most that one stream can reach: memory bandwidth over bytes per token; None where one is unknown."""
-        bandwidth = self.device.bytes_per_second if self.model.device != "cpu" else None
+        bandwidth = self.bytes_per_second
         return bandwidth / self.bytes_per_token if bandwidth and self.bytes_per_token else None
+
+    @property
+    def bytes_per_second(self) -> float | None:
+        """Of the memory that the model is in; None for a CPU, and for a chip that is not known."""
+        return self.device.bytes_per_second if self.model.device != "cpu" else None
 
     async def answer(self, prompt: Prompt) -> Answer:
         """Return the answer to compare with the prompt's reference."""
         return await ask(self.engine, exact_question(prompt))
+
+    async def plain_answer(self, prompt: Prompt) -> Answer:
+        """Return it without log probabilities, as most answers are asked for: only then steps are begun ahead, or guessed."""
+        return await ask(self.engine, Question(prompt=prompt, max_tokens=EXACT_TOKENS))
 
 
 def exact_question(prompt: Prompt) -> Question:

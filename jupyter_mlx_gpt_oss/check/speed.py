@@ -64,16 +64,20 @@ async def check_prefill(rig: Rig) -> CheckResult:
         number: (number - answer.num_cached_tokens) / max(answer.first_token_seconds, 1e-6)
         for number, answer in answers.items()
     }
+    chunk = max(cold.chunk_tokens, default=longest)
+    limit = chunk * rig.bytes_per_second / rig.model.weight_bytes if rig.bytes_per_second else None
     figures = {
         **{f"tokens_per_second_{number}_tokens": round(speed, 1) for number, speed in speeds.items()},
-        "largest_chunk_tokens": max(cold.chunk_tokens, default=longest),
+        "limit_tokens_per_second": round(limit, 1) if limit else None,
+        "largest_chunk_tokens": chunk,
         "cold_seconds": round(cold.first_token_seconds, 4),
         "cached_seconds": round(kept.first_token_seconds, 4),
         "num_cached_tokens": kept.num_cached_tokens,
     }
     sentence = (
         f"{' and '.join(map(str, speeds))} tokens are read at "
-        f"{' and '.join(f'{speed:,.0f}' for speed in speeds.values())} tokens/s; the first token comes after "
+        f"{' and '.join(f'{speed:,.0f}' for speed in speeds.values())} tokens/s, in chunks of up to {chunk:,}"
+        f"{f' (the memory allows {limit:,.0f} tokens/s)' if limit else ''}; the first token comes after "
         f"{cold.first_token_seconds:.2f} s, and behind a kept prompt after {kept.first_token_seconds:.2f} s."
     )
     is_worth_it = cold.first_token_seconds >= _LEAST_GAIN * kept.first_token_seconds
@@ -125,7 +129,7 @@ def judge_gaps(stream: Answer, read: Answer) -> CheckResult:
         "largest_chunk_tokens": max(read.chunk_tokens, default=None),
     }
     sentence = (
-        f"While a long prompt was read, a running answer waited {1000 * longest:.0f} ms at the most for its next "
+        f"While a long prompt was read in chunks of up to {max(read.chunk_tokens, default=0)} tokens, a running answer waited {1000 * longest:.0f} ms at the most for its next "
         f"token, usually {1000 * usual:.0f} ms."
     )
     is_even = bool(beside) and longest <= max(MAX_GAP_SECONDS * _GAP_MARGIN, 2 * usual)
@@ -166,8 +170,8 @@ async def _decode(rig: Rig, num_streams: int) -> float:
         prompt = draw_prompt(
             _DECODE_PROMPT_TOKENS, rig.model.vocabulary_size, _SEED + 100 * num_streams + number
         )
-        # Log probabilities cost next to nothing, and with them no token is guessed: every step makes one.
-        return Question(prompt=prompt, max_tokens=_DECODE_TOKENS, num_logprobs=0, must_stop=must_stop)
+        # At this temperature hardly anything repeats, so that every step makes one token and none is guessed.
+        return Question(prompt=prompt, max_tokens=_DECODE_TOKENS, temperature=1.0, must_stop=must_stop)
 
     answers = await asyncio.gather(*(ask(rig.engine, question(number)) for number in range(num_streams)))
     if not all(answer.times for answer in answers):

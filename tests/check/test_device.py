@@ -3,6 +3,7 @@
 import platform
 from pathlib import Path
 
+import psutil
 import pytest
 
 from jupyter_mlx_gpt_oss.check.chips import bytes_per_second
@@ -47,6 +48,16 @@ def test_an_nvidia_gpu_is_named_with_its_own_memory(programs: Path, monkeypatch:
     device = find_device()
     assert (device.chip, device.memory_bytes) == ("NVIDIA H200", 143_771 * 2**20)
     assert device.bytes_per_second == 4800e9
+
+
+def test_a_gpu_that_shares_the_machines_memory_has_no_number_of_its_own(
+    programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Linux")
+    install(programs, "nvidia-smi", "NVIDIA GB10, [N/A]")
+    device = find_device()
+    assert device.chip == "NVIDIA GB10"
+    assert device.memory_bytes == psutil.virtual_memory().total
 
 
 def test_a_processor_has_a_name_and_no_limit(programs: Path, monkeypatch: pytest.MonkeyPatch) -> None:

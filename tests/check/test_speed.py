@@ -8,7 +8,7 @@ from typing_extensions import override
 from jupyter_mlx_gpt_oss.check.answer import Answer
 from jupyter_mlx_gpt_oss.check.result import Status
 from jupyter_mlx_gpt_oss.check.rig import Rig
-from jupyter_mlx_gpt_oss.check.speed import check_decode, check_memory, judge_gaps
+from jupyter_mlx_gpt_oss.check.speed import check_decode, check_memory, check_prefill, judge_gaps
 from jupyter_mlx_gpt_oss.engine.base import EngineStatus
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from tests.support.scripted_engine import ScriptedEngine
@@ -78,6 +78,18 @@ async def test_a_stream_far_below_the_limit_is_worth_a_warning(rig: Rig, scripte
         scripted.enqueue(SENTENCE)
     tiny = replace(rig, model=replace(rig.model, device="gpu"), bytes_per_token=1)
     assert (await check_decode(tiny)).status is Status.WARN
+
+
+async def test_reading_a_prompt_is_compared_with_the_memory_of_a_gpu(
+    rig: Rig, scripted: ScriptedEngine
+) -> None:
+    for _ in range(3):
+        scripted.enqueue(SENTENCE)
+    model = replace(rig.model, device="gpu", weight_bytes=68_000_000_000)
+    result = await check_prefill(replace(rig, model=model))
+    chunk = result.figures["largest_chunk_tokens"]
+    assert result.figures["limit_tokens_per_second"] == chunk  # an M1 reads these weights once a second
+    assert "the memory allows" in result.sentence
 
 
 async def test_memory_that_runs_short_is_worth_a_warning(rig: Rig) -> None:
