@@ -241,11 +241,13 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def _kept_key(self) -> str:
         try:
             return load_or_create_key(self.key_path)
-        except (OSError, UnicodeDecodeError) as error:  # the key lasts as long as this server
-            is_unreadable = isinstance(error, UnicodeDecodeError)
-            reason = "its file is no text; delete it" if is_unreadable else error.strerror
-            self.log.warning("No key can be kept in Jupyter's data folder (%s); set GptOss.api_key.", reason)
-            return new_key()
+        except UnicodeDecodeError:
+            reason = "its file is no text; delete it"
+        except OSError as error:  # a read-only home
+            reason = error.strerror or type(error).__name__
+        # The key lasts as long as this server.
+        self.log.warning("No key can be kept in Jupyter's data folder (%s); set GptOss.api_key.", reason)
+        return new_key()
 
     async def _preload(self) -> None:
         try:
