@@ -48,11 +48,11 @@ class SchemaLimits:
         nodes = [node for level in levels for node in level if isinstance(node, Mapping)]
         references = {str(node["$ref"]) for node in nodes if "$ref" in node}
         self._num_chars += len(json.dumps(schema))
-        self._num_pattern_properties += sum(_num_patterns(node) for node in nodes)
-        self._multiple = math.lcm(self._multiple, *(_digits(node) for node in nodes))
         _require(
             self._num_chars <= MAX_CHARS, param, f"the schemas have more than {MAX_CHARS} characters together"
         )
+        self._num_pattern_properties += sum(_num_patterns(node) for node in nodes)
+        self._multiple = math.lcm(self._multiple, *(_digits(node) for node in nodes))
         _require(
             self._num_pattern_properties <= MAX_PATTERN_PROPERTIES,
             param,

@@ -18,7 +18,9 @@ _MAX_DEPTH = 50
 _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)  # RFC 6901, section 4
-_LINE_BREAKS = re.compile(r"\s*[\r\n]+\s*")
+_LINE_BREAKS = re.compile(
+    r"[\r\n]+"
+)  # no white space around it: of a long run of that, every place would be tried
 _UNION_KEYS = ("anyOf", "oneOf")
 _SHAPES = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "items", "oneOf", "properties", "type"})
 _PLAIN_TYPES = {
@@ -51,8 +53,12 @@ def schema_to_type(schema: Mapping[str, Any], param: str) -> str | None:
 
 
 def one_line(text: str) -> str:
-    """Return the text with a space for every line break: a second line would leave its comment."""
-    return _LINE_BREAKS.sub(" ", text)
+    """Return the text with a space for every line break, and what is blank around it: a second line would leave its comment."""
+    first, *lines = _LINE_BREAKS.split(text)
+    if not lines:
+        return text
+    middle = (line.strip() for line in lines[:-1])
+    return " ".join([first.rstrip(), *filter(None, middle), lines[-1].lstrip()])
 
 
 class _SchemaWriter:
@@ -102,15 +108,16 @@ class _SchemaWriter:
             yield from self._typed(schema, indent)
 
     def _union(self, schema: Mapping[str, Any]) -> Sequence[Any]:
-        """Return the members of `anyOf` or `oneOf`, each with the properties beside them; none if they have no shape."""
+        """Return the members of `anyOf` or `oneOf`, each with the properties and parts beside them; none if they have no shape."""
         key = next((key for key in _UNION_KEYS if schema.get(key)), None)
         variants = require_list(schema[key], self._param) if key else ()
-        if not schema.get("properties"):
+        if not (schema.get("properties") or schema.get("allOf")):
             return variants
         if not any(isinstance(variant, Mapping) and _SHAPES & variant.keys() for variant in variants):
             return ()
         beside = {name: value for name, value in schema.items() if name != key}
-        return [self._merged({**beside, "allOf": [variant]}) for variant in variants]
+        parts = require_list(beside.pop("allOf", None) or [], self._param)
+        return [self._merged({**beside, "allOf": [*parts, variant]}) for variant in variants]
 
     def _typed(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
         kind = schema.get("type", "object" if "properties" in schema else None)
@@ -188,7 +195,7 @@ class _SchemaWriter:
         return f"[{', '.join(members)}]"
 
     def _object(self, schema: Mapping[str, Any], indent: str) -> str:
-        required = self._required(schema)
+        required = {name for name in self._required(schema) if isinstance(name, str)}
         lines = ["{"]
         for key, value in self._properties(schema).items():
             lines += self._property(key, value, indent, is_required=key in required)

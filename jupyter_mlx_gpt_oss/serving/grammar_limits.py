@@ -19,8 +19,8 @@ MAX_TERMINAL_SIZE = 10_000
 """Characters of a terminal once the terminals in it are written out and what is repeated is written again."""
 
 _INLINE_SCHEMA = re.compile(r"%json\s*")
-# Every part takes whatever follows it, so that the time is linear.
-_DEFINITION = re.compile(r"^[ \t]*[?!]?([A-Za-z_]\w*)[^:\n\"/]*:((?:.|\n[ \t]*\|)*)", re.MULTILINE)
+# Every part takes whatever follows it and gives nothing back, so that the time is linear.
+_DEFINITION = re.compile(r"^[ \t]*[?!]?([A-Za-z_]\w*+)[^:\n\"/]*:((?:.|\n[ \t]*\|)*)", re.MULTILINE)
 _LITERAL = re.compile(r'"(?:\\.|[^"\\\n])*"?|/(?:\\.|[^/\\\n])+/?')
 _TERMINAL = re.compile(r"\b_?[A-Z][A-Z0-9_]*\b")
 _REPEAT = re.compile(r"\{\s*(?:\d+\s*,\s*)?(\d+)\s*\}")

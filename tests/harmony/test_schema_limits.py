@@ -52,6 +52,12 @@ def test_an_ordinary_schema_passes(schema: dict[str, Any]) -> None:
     SchemaLimits().add(schema, "schema")
 
 
+def test_numbers_without_end_are_not_multiplied() -> None:
+    numbers = [{"multipleOf": 10**1_000 + 2 * index + 1} for index in range(1_000)]
+    with pytest.raises(InvalidRequestError, match="characters"):
+        SchemaLimits().add({"allOf": numbers}, "schema")
+
+
 def test_the_schemas_of_a_request_count_together() -> None:
     limits = SchemaLimits()
     limits.add({"enum": ["x" * (MAX_CHARS // 2)]}, "first")

@@ -6,6 +6,7 @@ from openai_harmony import Conversation, DeveloperContent, Message, Role, ToolDe
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.harmony.schema_limits import MAX_TOOLS
 from jupyter_mlx_gpt_oss.harmony.tools import offers_python, read_tools, render_tools
+from jupyter_mlx_gpt_oss.harmony.typescript import one_line, schema_to_type
 
 
 def function(name: str = "f", parameters: Any = None, description: Any = None) -> dict[str, Any]:
@@ -117,6 +118,10 @@ _NODE = {"$defs": {"node": with_properties(next={"$ref": "#/$defs/node"})}, "$re
          "{\n    a?: string,\n    }"),
         (with_properties(a={"type": "string"}) | {"oneOf": [with_properties(b={}), with_properties(c={})]},
          "{\n    a?: string,\n    b?: any,\n    } | {\n    a?: string,\n    c?: any,\n    }"),
+        (with_properties(a={}) | {"allOf": [with_properties(b={})], "anyOf": [with_properties(c={})]},
+         "{\n    a?: any,\n    b?: any,\n    c?: any,\n    }"),
+        ({"allOf": [with_properties(a={})], "anyOf": [{"required": ["a"]}, {"minProperties": 1}]},
+         "{\n    a?: any,\n    }"),
         ({"type": "made up"}, "any"),
         ({}, "any"),
         (True, "any"),
@@ -282,3 +287,30 @@ def test_too_many_tools_are_refused_by_name() -> None:
     with pytest.raises(InvalidRequestError, match=f"{MAX_TOOLS + 1} tools; at most {MAX_TOOLS}") as error:
         read_tools([*tools, {"type": "python"}])
     assert error.value.param == "tools"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one line ", "one line "),
+        ("two \r\n  lines", "two lines"),
+        ("a\n \n\tb\n", "a b "),
+        ("\n a", " a"),
+        (
+            "a" + " " * 1_000_000 + "b",
+            "a" + " " * 1_000_000 + "b",
+        ),  # in time that grows with the length, not its square
+    ],
+)
+def test_a_comment_is_one_line(text: str, expected: str) -> None:
+    assert one_line(text) == expected
+
+
+def test_many_properties_are_looked_up_in_many_required_ones_once() -> None:
+    names = [f"p{index}" for index in range(9_000)]
+    schema = with_properties(**dict.fromkeys(names, True)) | {
+        "required": [*map(str, range(200_000)), *names, {}]
+    }
+    written = schema_to_type(schema, "parameters")
+    assert written is not None
+    assert "p8999: any" in written
