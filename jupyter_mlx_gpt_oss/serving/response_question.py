@@ -207,11 +207,15 @@ def shortened(messages: Sequence[JsonObject], share: float) -> list[JsonObject]:
     if not starts:
         return [*messages]
     sizes = [len(json.dumps(message)) for message in messages]
-    before = [0, *accumulate(sizes)]
-    enough = share * before[-1]
+    turns = (0 if _is_instruction(message) else size for message, size in zip(messages, sizes, strict=True))
+    before = [0, *accumulate(turns)]
+    enough = share * sum(sizes)  # of what stays too, so that one time is enough
     cut = next((start for start in starts[1:] if before[start] >= enough), starts[-1])
-    instructions = [message for message in messages[:cut] if message["role"] in {"system", "developer"}]
-    return [*instructions, *messages[cut:]]
+    return [*filter(_is_instruction, messages[:cut]), *messages[cut:]]
+
+
+def _is_instruction(message: JsonObject) -> bool:
+    return message["role"] in {"system", "developer"}
 
 
 def in_own_names(error: RequestError) -> RequestError:

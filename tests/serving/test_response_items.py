@@ -85,3 +85,10 @@ def test_the_oldest_turns_go_and_instructions_and_the_last_question_stay() -> No
     assert shortened([rules, *turns], 0.01) == [rules, *turns[1:]]
     assert shortened([rules, *turns], 0.6) == [rules, turns[3]]
     assert shortened([rules, turns[3]], 0.9) == [rules, turns[3]]
+
+
+def test_instructions_that_stay_do_not_count_for_what_goes() -> None:
+    rules = {"role": "system", "content": "r" * 1_000}
+    turns = [{"role": "user", "content": str(number) * 100} for number in range(8)]
+    assert shortened([rules, *turns], 0.2) == [rules, *turns[4:]]
+    assert shortened([rules, *turns], 0.6) == [rules, turns[7]]
