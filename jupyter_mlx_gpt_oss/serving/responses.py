@@ -168,7 +168,9 @@ class Responses:
             # All at once: who cancels from here on comes too late, and is told so.
             last = list(writer.end(is_cancelled=cancelled.is_set()))
             for event in last:
-                if isinstance(event, LifecycleEvent):  # before the client can know, and send its next request
+                # Before the client can know, and send its next request; a cancelled one was kept when it was cancelled,
+                # and may have been deleted since.
+                if isinstance(event, LifecycleEvent) and not cancelled.is_set():
                     self._keep(question, event.response)
         for event in last:
             yield event

@@ -8,10 +8,11 @@ from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
 from pydantic import BaseModel, TypeAdapter
 
+from jupyter_mlx_gpt_oss import errors
 from jupyter_mlx_gpt_oss.app import GptOss
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import GenerationError, InvalidRequestError, QueueFullError
-from jupyter_mlx_gpt_oss.protocol.response_events import LifecycleEvent
+from jupyter_mlx_gpt_oss.protocol.response_events import DeltaEvent, LifecycleEvent
 from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
 from tests.support.http_client import HttpClient
 from tests.support.scripted_engine import ScriptedEngine, tokens_of
@@ -241,6 +242,26 @@ async def test_a_stream_is_cancelled_by_its_id(openai: AsyncOpenAI, engine: Scri
     assert await asyncio.wait_for(engine.endings.get(), 5) == "closed"
     assert (await openai.responses.retrieve(response_id)).output_text == "Once upon"
     assert (await openai.responses.cancel(response_id)).status == "cancelled"
+
+
+async def test_a_response_that_was_cancelled_and_deleted_stays_deleted(
+    gpt_oss: GptOss, engine: ScriptedEngine
+) -> None:
+    engine.enqueue("<|channel|>final<|message|>Once upon", asyncio.Event())
+    work = await gpt_oss.service.responses("ann")
+    request = ResponsesRequest.from_json(b'{"model": "any", "input": "Hi"}')
+    response: Any = None
+    async for event in work.stream(request):
+        if isinstance(event, LifecycleEvent):
+            response = event.response
+        if (
+            isinstance(event, DeltaEvent) and event.delta == "Once"
+        ):  # the client reads slowly, and asks meanwhile
+            work.cancel(response.id)
+            work.delete(response.id)
+    assert response.status == "cancelled"
+    with pytest.raises(errors.NotFoundError):
+        work.get(response.id)
 
 
 async def test_a_client_that_goes_ends_its_response_and_leaves_nothing_open(
