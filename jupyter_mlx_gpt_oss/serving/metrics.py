@@ -84,6 +84,7 @@ class Metrics:
         """Pass an answer on, and measure it; closes it at the end."""
         asked = self._clock()
         is_queued = True
+        num_cached_tokens = 0
         last: float | None = None
         async with aclosing(outputs):
             async for output in outputs:
@@ -91,6 +92,11 @@ class Metrics:
                 if is_queued and _is_begun(output):
                     is_queued = False
                     self._queue_time.observe(now - asked)
+                if isinstance(output, TokenOutput) and output.num_cached_tokens > num_cached_tokens:
+                    self._cached_tokens.inc(
+                        output.num_cached_tokens - num_cached_tokens
+                    )  # remote ones say so last
+                    num_cached_tokens = output.num_cached_tokens
                 if isinstance(output, TokenOutput) and output.token_ids:
                     self._observe(
                         output, now - asked, None if last is None else now - last, num_prompt_tokens
@@ -104,7 +110,6 @@ class Metrics:
         if since_last is None:
             self._first_token.observe(since_asked)
             self._prompt_tokens.inc(num_prompt_tokens)
-            self._cached_tokens.inc(output.num_cached_tokens)
         else:
             self._between_tokens.observe(since_last / len(output.token_ids))
         self._completion_tokens.inc(len(output.token_ids))

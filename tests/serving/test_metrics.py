@@ -70,6 +70,17 @@ async def test_an_answer_is_measured_and_passed_on(metrics: Metrics) -> None:
     assert value(metrics, "time_between_tokens_seconds_count") == 1
 
 
+async def test_tokens_that_were_cached_are_counted_once_whenever_they_are_told(metrics: Metrics) -> None:
+    items = (
+        TokenOutput(token_ids=(1,)),
+        TokenOutput(token_ids=(2,), num_cached_tokens=6),
+        TokenOutput(token_ids=(3,), num_cached_tokens=6),
+        TokenOutput(token_ids=(), num_cached_tokens=8),  # a remote engine's last
+    )
+    _ = [item async for item in metrics.measure(outputs(*items), 10)]
+    assert value(metrics, "cached_prompt_tokens_total") == 8
+
+
 async def test_an_answer_without_progress_waited_for_its_first_token(metrics: Metrics) -> None:
     _ = [item async for item in metrics.measure(outputs(TokenOutput(token_ids=(1,))), 10)]
     assert value(metrics, "queue_seconds_sum") == value(metrics, "time_to_first_token_seconds_sum") == 1
