@@ -8,6 +8,7 @@ import hashlib
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 from jupyter_mlx_gpt_oss.engine.base import Engine
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress
@@ -25,6 +26,7 @@ from jupyter_mlx_gpt_oss.serving.chat_fold import ChatCompletionFold, ChoiceFold
 from jupyter_mlx_gpt_oss.serving.chat_prompt import ChatPrompts
 from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Finished, Generation
 from jupyter_mlx_gpt_oss.serving.interleave import interleave
+from jupyter_mlx_gpt_oss.serving.legacy_names import legacy_names
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
 from jupyter_mlx_gpt_oss.serving.sampling import sampling_of
 
@@ -119,17 +121,13 @@ class ChatCompletions:
         completion_id = self.new_id("chatcmpl-")
         # A long prompt, and the first one that loads the vocabulary, take long, and this loop is Jupyter's.
         prompt, answers = await asyncio.to_thread(self._begin, request, completion_id)
-        head: ChatCompletionChunk | None = None
-        async with aclosing(self._choices(request, prompt, answers)) as items:
-            async for item in items:
-                if isinstance(item, Progress):
-                    yield item
-                else:
-                    head = head or self._head(request, completion_id)  # by now the model is known
-                    yield head.model_copy(update={"choices": [item]})
-        assert head is not None
+        head = cache(partial(self._head, request, completion_id))  # with the first choice the model is known
+        with legacy_names(request):  # the engine refuses schemas too
+            async with aclosing(self._choices(request, prompt, answers)) as items:
+                async for item in items:
+                    yield item if isinstance(item, Progress) else head().model_copy(update={"choices": [item]})
         usage = usage_of([answer.finished for answer in answers if answer.finished is not None])
-        yield head.model_copy(update={"usage": usage})
+        yield head().model_copy(update={"usage": usage})
 
     async def _choices(
         self, request: ChatCompletionRequest, prompt: Prompt, answers: Sequence[_Answer]

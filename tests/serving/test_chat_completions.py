@@ -190,6 +190,19 @@ async def test_without_a_choice_of_tools_a_call_is_no_call(
     assert "namespace functions" not in decode(list(engine.requests[0].prompt_token_ids))
 
 
+async def test_a_legacy_schema_that_the_engine_refuses_is_named_as_it_was_sent(
+    engine: ScriptedEngine, chat: ChatCompletions
+) -> None:
+    param = "tools[0].function.parameters"
+    engine.enqueue(InvalidRequestError(f"{param} cannot be held to.", param=param))
+    with pytest.raises(InvalidRequestError) as caught:
+        await whole_of(chat, functions=[{"name": "look", "parameters": {}}])
+    assert (caught.value.param, caught.value.message) == (
+        "functions[0].parameters",
+        "functions[0].parameters cannot be held to.",
+    )
+
+
 async def test_progress_is_told_before_a_whole_answer_too(
     engine: ScriptedEngine, chat: ChatCompletions
 ) -> None:
