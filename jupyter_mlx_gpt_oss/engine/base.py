@@ -87,7 +87,8 @@ class Engine(Protocol):
     def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
         """Generate one answer: any number of Progress, then TokenOutput until one has a finish reason.
 
-        Loads the model if need be. Closing the iterator early aborts the request.
+        Loads the model if need be, and tells of a stage behind loading once that is over: a request that hears of none is
+        given up after a while. Closing the iterator early aborts the request.
 
         Raises:
             QueueFullError: before the first item.

@@ -62,7 +62,7 @@ class EngineProcess:
     """Implements `engine.base.Engine` with a worker process."""
 
     def __init__(self, config: EngineConfig) -> None:
-        self._config = config
+        self._config = self._loaded_config = config
         self._worker: WorkerConnection | None = None
         self._reader: asyncio.Task[None] | None = None
         self._restarting: asyncio.Task[None] | None = None
@@ -87,14 +87,15 @@ class EngineProcess:
 
     async def load(self, model: str | None = None) -> ModelInfo:
         """Load the model if it is not loaded, or switch to another. See `Engine.load`."""
-        before = self._config
-        if model is not None and model != before.model:
+        if model is not None and model != self._config.model:
             await self.unload()
-            self._config = replace(before, model=model)
+            self._config = replace(self._config, model=model)
+        config = self._config
         try:
             return await asyncio.shield(await self._start())
         except EngineError:
-            self._config = before
+            if self._config is config:  # else another model has been asked for meanwhile
+                self._config = self._loaded_config
             raise
 
     async def generate(self, request: GenerationRequest) -> AsyncGenerator[Progress | TokenOutput, None]:
@@ -298,6 +299,7 @@ class EngineProcess:
             model.quantization,
             model.context_length,
         )
+        self._loaded_config = self._config
         self._status = EngineStatus(state=EngineState.READY, model=model, memory_bytes=model.weight_bytes)
         self._loaded.set_result(model)
         for stream in self._requests.unfinished:

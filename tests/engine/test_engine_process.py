@@ -29,6 +29,7 @@ from jupyter_mlx_gpt_oss.errors import (
     ModelLoadError,
     QueueFullError,
 )
+from tests.support.engine_caller import until
 from tests.support.processes import engine_workers
 
 Run = Callable[[EngineProcess], Awaitable[None]]
@@ -284,11 +285,9 @@ def test_a_model_that_is_being_loaded_is_not_idle(runner: asyncio.Runner, tiny_c
     config = EngineConfig(model=str(tiny_checkpoint), idle_unload_seconds=0.01)
 
     async def run(engine: EngineProcess) -> None:
-        gone = asyncio.create_task(_tokens(engine, _request()))
-        while engine.status().state is not EngineState.LOADING:
-            await asyncio.sleep(0.01)
-        gone.cancel()
-        await asyncio.gather(gone, return_exceptions=True)
+        async with aclosing(engine.generate(_request())) as news:
+            assert isinstance(await anext(news), Progress)
+        assert engine.status().state is EngineState.LOADING
         assert (await engine.load()).name == str(tiny_checkpoint)
 
     _with_own_engine(runner, run, config)
@@ -345,6 +344,22 @@ def test_switching_to_a_model_that_does_not_exist_fails_and_switching_back_works
             await engine.load("/nowhere/gpt-oss")
         assert engine.status().state is EngineState.FAILED
         assert (await engine.load()).name == name  # what cannot be loaded is not tried again
+
+    runner.run(run())
+
+
+def test_after_a_load_that_was_overtaken_and_one_that_failed_the_first_model_is_loaded(
+    runner: asyncio.Runner, engine: EngineProcess
+) -> None:
+    async def run() -> None:
+        name = (await engine.load()).name
+        overtaken = asyncio.create_task(engine.load("demo"))
+        await until(lambda: engine.status().state is EngineState.LOADING)
+        with pytest.raises(ModelLoadError, match="no directory"):
+            await engine.load("/nowhere/gpt-oss")
+        with pytest.raises(EngineDeadError):
+            await overtaken
+        assert (await engine.load()).name == name
 
     runner.run(run())
 
