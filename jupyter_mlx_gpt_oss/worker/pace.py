@@ -43,7 +43,9 @@ class Pace:
             self._token_seconds = measured
         elif measured <= known:  # it may be luck
             self._token_seconds = known + (measured - known) / _MEMORY
-        elif num_prefill_tokens >= self._num_allowed // 2:  # else most of it is what a step costs without any token
+        elif (
+            num_prefill_tokens >= self._num_allowed // 2
+        ):  # else most of it is what a step costs without any token
             self._token_seconds = measured
 
     def prefill_tokens(self, num_decoding: int) -> int:
