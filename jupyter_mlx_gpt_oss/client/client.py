@@ -6,6 +6,7 @@ Knows nothing of IPython. A stream's connection is closed when its iterator is, 
 
 import http.client
 import json
+import re
 import select
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
@@ -31,6 +32,7 @@ POLL_SECONDS = 0.25
 READ_BYTES = 65536
 PROGRESS_MARK = "gpt-oss "
 MAX_QUOTED_CHARS = 300
+_HEADER_VALUE = re.compile(r"[ -~\xa0-\xff]+")
 
 Chunk = dict[str, Any]
 
@@ -96,7 +98,8 @@ class Client:
             answer = self._get("../health", accepted=(200, 503))
         except ServerResponseError:
             return {}
-        return answer if isinstance(answer, dict) else {}
+        is_ours = isinstance(answer, dict) and not ("error" in answer and "state" not in answer)
+        return answer if is_ours else {}
 
     def chat(self, request: Mapping[str, Any]) -> Generator[Chunk | Progress, None, None]:
         """Stream one chat completion. Close the iterator to stop the generation at once.
@@ -187,8 +190,10 @@ class Client:
         if route.startswith("../"):
             path, route = path.rpartition("/")[0], route.removeprefix("../")
         headers = {"Accept": "text/event-stream, application/json", "Content-Type": "application/json"}
-        if self.connection.key:
-            headers["Authorization"] = f"Bearer {self.connection.key}"
+        if key := self.connection.key.strip():
+            if not _HEADER_VALUE.fullmatch(key):  # http.client would quote it, and notebooks are kept
+                raise ServerNotFoundError("the key holds characters that no HTTP header can carry.")
+            headers["Authorization"] = f"Bearer {key}"
         with self._naming_the_server():
             http_connection.request(method, f"{path}/{route}", body=body, headers=headers)
 
@@ -209,7 +214,11 @@ def _read_object(response: http.client.HTTPResponse) -> dict[str, Any]:
     if response.status not in {http.client.OK, http.client.ACCEPTED}:
         raise _response_error(response)
     answer = _read_json(response)
-    return answer if isinstance(answer, dict) else {}
+    if not isinstance(answer, dict):
+        return {}
+    if "error" in answer and "state" not in answer:  # some servers say so with status 200
+        raise _error_from_body(answer, status=response.status)
+    return answer
 
 
 def _read_json(response: http.client.HTTPResponse) -> Any:

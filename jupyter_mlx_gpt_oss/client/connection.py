@@ -7,6 +7,7 @@ token (a password, or no access control) opens to the scoped key, which it keeps
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -50,7 +51,7 @@ def discovered_connections(
     Args:
         environ: the kernel's environment.
         runtime_directory: where Jupyter's servers write down that they run.
-        kept_key: the scoped key in this user's files, for servers that have no token.
+        kept_key: the scoped key in this user's files; a server that has another one is opened with its token.
     """
     if url := environ.get(URL_VARIABLE):
         yield Connection(
@@ -58,7 +59,10 @@ def discovered_connections(
         )
     for path in _runtime_files(runtime_directory, environ.get("JPY_PARENT_PID")):
         info = _read_runtime_file(path)
-        keys = (info.get("token"),) if info.get("token") else (environ.get("JUPYTERHUB_API_TOKEN"), kept_key)
+        if _is_gone(info.get("pid")):
+            continue  # whoever listens there now may be somebody else
+        # The scoped key first: `%oss status key` shows what was used, and a token opens the whole server.
+        keys = (kept_key, info.get("token") or environ.get("JUPYTERHUB_API_TOKEN"))
         if isinstance(info.get("url"), str):
             # A server without a token may let anybody read and nobody ask; so it is not tried without a key first.
             for key in [key for key in keys if key] or [""]:
@@ -93,6 +97,17 @@ def _read_runtime_file(path: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return info if isinstance(info, dict) else {}
+
+
+def _is_gone(pid: object) -> bool:
+    """Say whether a process has ended, or is another user's by now."""
+    if not isinstance(pid, int) or pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return True
+    return False
 
 
 def _reachable_url(info: Mapping[str, Any]) -> str:

@@ -7,7 +7,8 @@ from typing import Any, Protocol
 
 from IPython.core.interactiveshell import InteractiveShell
 
-from jupyter_mlx_gpt_oss.errors import CellInterruptedError, MagicUsageError
+from jupyter_mlx_gpt_oss.client.client import Client
+from jupyter_mlx_gpt_oss.errors import CellInterruptedError, ClientError, MagicUsageError
 from jupyter_mlx_gpt_oss.magics.answer import Answer
 from jupyter_mlx_gpt_oss.magics.code_blocks import python_blocks
 from jupyter_mlx_gpt_oss.magics.conversation import DEFAULT_NAME, Conversation
@@ -93,12 +94,12 @@ class Commands:
         if extra not in {"", "key"}:
             raise MagicUsageError(f"%oss status {extra}: only the word key may stand there.")
         client, card = find_client(self._state.url, self._state.key)
-        return status_rows(client.connection, card, client.health(), shows_key=extra == "key")
+        return status_rows(client.connection, card, _health(client), shows_key=extra == "key")
 
     def _connect(self, url: str, key: str = "") -> Rows:
         client, card = find_client(url, key)
         self._state.url, self._state.key = client.connection.base_url, key
-        return status_rows(client.connection, card, client.health())
+        return status_rows(client.connection, card, _health(client))
 
     def _model(self, name: str) -> Rows:
         client, _ = find_client(self._state.url, self._state.key)
@@ -162,3 +163,11 @@ class Commands:
         if chat not in self._state.conversations and chat != DEFAULT_NAME:
             raise MagicUsageError(f"There is no chat named {chat!r}; %oss chats lists them.")
         return self._state.conversations.setdefault(chat, Conversation(chat))
+
+
+def _health(client: Client) -> dict[str, Any]:
+    """Return what a server says of its health; nothing where that is not to be had, as from servers that are not ours."""
+    try:
+        return client.health()
+    except ClientError:
+        return {}

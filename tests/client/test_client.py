@@ -145,8 +145,23 @@ def test_a_chunk_without_choices_is_passed_on(client: Client, server: CannedServ
 
 
 def test_a_key_that_no_header_can_carry_is_no_crash(server: CannedServer) -> None:
-    with pytest.raises(ServerNotFoundError):
-        Client(Connection(server.url, "schlüssel\n")).model_card()
+    with pytest.raises(ServerNotFoundError) as caught:
+        Client(Connection(server.url, "sk-sec\x00ret")).model_card()
+    assert "ret" not in str(caught.value)  # notebooks are kept and shared
+
+
+def test_blanks_around_a_key_are_not_sent(server: CannedServer) -> None:
+    assert Client(Connection(server.url, f" {KEY}\n")).model_card()
+
+
+def test_an_error_with_status_200_is_no_answer_of_ours(server: CannedServer, client: Client) -> None:
+    """Some servers answer every route so."""
+    server.odd_answer = {"error": "Unexpected endpoint"}
+    assert client.health() == {}
+    with pytest.raises(ServerResponseError, match="Unexpected endpoint"):
+        list(client.load("demo"))
+    with pytest.raises(ServerResponseError, match="Unexpected endpoint"):
+        client.unload()
 
 
 def test_health(client: Client, server: CannedServer) -> None:

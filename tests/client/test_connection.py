@@ -1,5 +1,7 @@
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -53,10 +55,10 @@ def test_a_server_without_a_token_is_opened_with_the_key_that_it_keeps(tmp_path:
     assert [place.key for place in discovered_connections({}, tmp_path)] == [""]
 
 
-def test_the_token_of_a_server_comes_before_the_key_that_it_keeps(tmp_path: Path) -> None:
+def test_the_scoped_key_comes_before_the_token_that_opens_the_whole_server(tmp_path: Path) -> None:
     write_runtime_file(tmp_path, "jpserver-1.json", url="http://h/", token="t")
 
-    assert [place.key for place in discovered_connections({}, tmp_path, "sk-kept")] == ["t"]
+    assert [place.key for place in discovered_connections({}, tmp_path, "sk-kept")] == ["sk-kept", "t"]
 
 
 @pytest.mark.parametrize(
@@ -76,6 +78,17 @@ def test_a_server_that_listens_everywhere_is_asked_on_this_machine(
     (place,) = discovered_connections({}, tmp_path)
 
     assert place.base_url == f"{url}/gpt-oss/v1"
+
+
+def test_a_server_that_has_ended_is_not_asked(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    for pid in (ended.pid, os.getpid()):
+        write_runtime_file(tmp_path, f"jpserver-{pid}.json", url=f"http://h:{pid}/", token="t", pid=pid)
+
+    (place,) = discovered_connections({}, tmp_path)
+
+    assert place.base_url == f"http://h:{os.getpid()}/gpt-oss/v1"
 
 
 def test_the_kept_key_is_read_where_the_server_writes_it(tmp_path: Path) -> None:

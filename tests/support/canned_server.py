@@ -81,6 +81,9 @@ class CannedServer:
     may_load: threading.Event = field(default_factory=threading.Event)
     """Cleared by a test whose server takes long to answer that it loads."""
 
+    odd_answer: dict[str, Any] | None = None
+    """What a server that is not ours answers to all of our own routes, with status 200."""
+
     def __post_init__(self) -> None:
         self.may_load.set()
 
@@ -107,6 +110,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_json(401, {"error": {"message": "Incorrect API key.", "code": "invalid_api_key"}})
         elif self.path.endswith("/gpt-oss/v1/models"):
             self._send_json(200, {"object": "list", "data": [self.canned.card]})
+        elif self.canned.odd_answer is not None:
+            self._send_json(200, self.canned.odd_answer)
         elif self.path.endswith("/gpt-oss/health"):
             health = self.canned.health
             self._send_json(200, HEALTH | (health.popleft() if len(health) > 1 else (health or [{}])[0]))
@@ -115,6 +120,9 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.canned.odd_answer is not None:
+            self._send_json(200, self.canned.odd_answer)
+            return
         if self.path.endswith(("/v1/load", "/v1/unload")):
             self.canned.loaded.append(json.loads(body).get("model"))
             self.canned.may_load.wait()
