@@ -17,7 +17,7 @@ CANCEL_TIMEOUT_SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class _Exit:
-    error: SystemExit
+    error: SystemExit | KeyboardInterrupt
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -26,7 +26,7 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
     It sees the context variables of the caller, so what it prints appears in the caller's cell.
     """
     loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=loop.run_forever, name="gpt-oss-tool", daemon=True)
+    thread = threading.Thread(target=_run, args=(loop,), name="gpt-oss-tool", daemon=True)
     thread.start()
     try:
         result = asyncio.run_coroutine_threadsafe(_exit_as_value(coroutine), loop).result()
@@ -38,11 +38,21 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
 
 
 async def _exit_as_value(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT | _Exit:
-    # A loop that SystemExit passes through is stopped, and its result never comes.
+    # A loop that these pass through is stopped, and its result never comes.
     try:
         return await coroutine
-    except SystemExit as error:
+    except (SystemExit, KeyboardInterrupt) as error:
         return _Exit(error)
+
+
+def _run(loop: asyncio.AbstractEventLoop) -> None:
+    """Run a loop until it is stopped; an exit in a task within leaves it, and stays in the task for whoever awaits that."""
+    while True:
+        try:
+            loop.run_forever()
+        except (SystemExit, KeyboardInterrupt):
+            continue
+        return
 
 
 def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:

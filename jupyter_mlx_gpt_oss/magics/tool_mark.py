@@ -16,6 +16,8 @@ FunctionT = TypeVar("FunctionT", bound=Callable[..., Any])
 
 _MARK = "_jupyter_mlx_gpt_oss_tool"
 _CONFIRM = "_jupyter_mlx_gpt_oss_confirm"
+POSSIBLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
+"""Of a tool, as OpenAI has it."""
 # `_`, `__`, `___`, `_12`: IPython's last values, which keep a function that was defined again or deleted.
 _HISTORY_NAME = re.compile(r"_{1,3}|_\d+")
 
@@ -52,15 +54,26 @@ def tool(function: Any = None, *, confirm: bool = False) -> Any:
 
 
 def marked_functions(namespace: Mapping[str, Any]) -> dict[str, Callable[..., Any]]:
-    """Return the functions under `@tool` by their own names; of two the one whose variable has that name."""
+    """Return the functions under `@tool` by their own names; of two the one whose variable has that name.
+
+    Where no variable has it, and the name is several functions' (`wrapper`) or nobody's (a lambda), they have their
+    variables' names.
+    """
     variables = {
         variable: value
         for variable, value in namespace.items()
         if not _HISTORY_NAME.fullmatch(variable) and _is_marked(value)
     }
-    functions = {value.__name__: value for value in variables.values()}
-    own = {variable: value for variable, value in variables.items() if value.__name__ == variable}
-    return functions | own
+    functions: dict[str, Callable[..., Any]] = {}
+    for variable, value in variables.items():
+        name = value.__name__
+        bearer = variables.get(name)
+        if bearer is not None and bearer.__name__ == name:
+            functions[name] = bearer
+            continue
+        is_alone = all(other is value for other in variables.values() if other.__name__ == name)
+        functions[name if is_alone and POSSIBLE_NAME.fullmatch(name) else variable] = value
+    return functions
 
 
 def is_to_be_confirmed(function: object) -> bool:

@@ -7,10 +7,11 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Annotated, Any
 
 import pydantic
 import pydantic_core
+from pydantic.fields import FieldInfo
 from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
@@ -20,7 +21,7 @@ from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
 from jupyter_mlx_gpt_oss.magics.docstring import parameter_texts, summary_of
 from jupyter_mlx_gpt_oss.magics.render_text import call_to_text
 from jupyter_mlx_gpt_oss.magics.segments import ToolCallSegment, ToolResult
-from jupyter_mlx_gpt_oss.magics.tool_mark import is_to_be_confirmed, marked_functions
+from jupyter_mlx_gpt_oss.magics.tool_mark import POSSIBLE_NAME, is_to_be_confirmed, marked_functions
 from jupyter_mlx_gpt_oss.magics.variables import bounded, describe
 
 MAX_RESULT_CHARS = 20_000
@@ -71,16 +72,20 @@ class Tool:
             values = self.arguments.model_validate_json(arguments or "{}")
         except pydantic.ValidationError as error:
             return _failure(f"Invalid arguments: {validation_faults(error)}")
-        except (Exception, SystemExit) as error:  # noqa: BLE001  validators are the user's code too
-            return _failure(f"Invalid arguments: {type(error).__name__}: {error}")
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  validators are the user's code too
+            return _failure(f"Invalid arguments: {_said(error)}")
         if not self.may_call(arguments):
             return _failure("Not called: the user said no.")
         try:
             value = self._run(values)
             return ToolResult(_result_to_text(value), is_shown=self.show(value))
+        except KeyboardInterrupt:
+            raise
         # The function is the user's and may raise anything; the model is told, the user sees it.
-        except (Exception, SystemExit) as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
-            return _failure(f"{type(error).__name__}: {error}")
+        except BaseException as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
+            return _failure(_said(error))
 
     def _run(self, values: pydantic.BaseModel) -> Any:
         positional, named = [], {}
@@ -99,8 +104,11 @@ def function_to_tool(name: str, function: Callable[..., Any]) -> Tool:
     """Read the signature, type hints and docstring of `function`.
 
     Raises:
-        MagicUsageError: a parameter has a type that no JSON schema describes, or cannot be given by name.
+        MagicUsageError: no tool may have that name, or a parameter has a type that no JSON schema describes.
     """
+    if not POSSIBLE_NAME.fullmatch(name):
+        reason = "a tool's name has 1 to 64 letters from a to z, digits, `_` and `-`"
+        raise MagicUsageError(f"{name} cannot be a tool: {reason}.")
     signature = _read_signature(name, function)
     try:
         arguments = _signature_to_model(name, signature, parameter_texts(function))
@@ -180,10 +188,30 @@ def _signature_to_model(
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
         annotation = Any if parameter.annotation is parameter.empty else parameter.annotation
-        default = ... if parameter.default is parameter.empty else parameter.default
-        field = pydantic.Field(default, alias=parameter.name, description=texts.get(parameter.name))
-        fields[f"argument_{number}"] = (annotation, field)
+        options: dict[str, Any] = {
+            "default": ... if parameter.default is parameter.empty else parameter.default
+        }
+        if isinstance(parameter.default, FieldInfo):  # `city: str = Field(description="…")`
+            annotation = Annotated[annotation, parameter.default]
+            options = _default_of(parameter.default)
+        if text := texts.get(parameter.name):
+            options["description"] = text
+        fields[f"argument_{number}"] = (annotation, pydantic.Field(**options, alias=parameter.name))
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+def _default_of(field: FieldInfo) -> dict[str, Any]:
+    if field.default_factory is not None:
+        return {"default_factory": field.default_factory}
+    return {"default": ... if field.is_required() else field.default}
+
+
+def _said(error: BaseException) -> str:
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001  the exception is the user's code as well
+        text = "its text cannot be made"
+    return f"{type(error).__name__}: {text}"
 
 
 def _failure(text: str) -> ToolResult:

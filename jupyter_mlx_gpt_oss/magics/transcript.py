@@ -145,11 +145,11 @@ def _add_tool_call(transcript: Transcript, delta: Mapping[str, Any], now_seconds
     index = delta.get("index") or 0
     function = delta.get("function") or {}
     arguments = function.get("arguments") or ""
-    for at, segment in enumerate(transcript.segments):
-        if isinstance(segment, ToolCallSegment) and (segment.round, segment.index) == (
-            transcript.round,
-            index,
-        ):
+    for at, segment in reversed([*enumerate(transcript.segments)]):
+        place = (segment.round, segment.index) if isinstance(segment, ToolCallSegment) else None
+        if place == (transcript.round, index):
+            if delta.get("id") not in {None, "", segment.call_id}:
+                break  # a server without indexes has begun another call
             return _replace_segment(transcript, at, replace(segment, arguments=segment.arguments + arguments))
     call_id = delta.get("id") or f"call_{transcript.round}_{index}"
     name = function.get("name") or ""

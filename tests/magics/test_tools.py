@@ -11,10 +11,12 @@ from typing import Annotated, Any, Literal
 import numpy as np
 import pytest
 from pydantic import BaseModel, Field
+from typing_extensions import override
 
 from jupyter_mlx_gpt_oss import tool
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
 from jupyter_mlx_gpt_oss.magics.segments import ToolResult
+from jupyter_mlx_gpt_oss.magics.tool_mark import marked_functions
 from jupyter_mlx_gpt_oss.magics.tools import MAX_RESULT_CHARS, collect_tools, function_to_tool
 
 
@@ -349,9 +351,78 @@ async def leave_later() -> None:
     raise SystemExit(3)
 
 
-@pytest.mark.parametrize("function", [leave, leave_later])
+async def leave_in_a_task() -> None:
+    await asyncio.gather(leave_later(), asyncio.sleep(0.01))
+
+
+@pytest.mark.parametrize("function", [leave, leave_later, leave_in_a_task])
 def test_a_tool_that_exits_is_a_result(function: Any) -> None:
     assert function_to_tool("f", function).call("") == ToolResult("SystemExit: 3", is_error=True)
+
+
+class SpeechlessError(Exception):
+    """Cannot say what it is."""
+
+    @override
+    def __str__(self) -> str:
+        raise AttributeError("reason")
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (SpeechlessError(), "SpeechlessError: its text cannot be made"),
+        (asyncio.CancelledError("no"), "CancelledError: no"),
+        (BaseException("no"), "BaseException: no"),
+    ],
+)
+def test_whatever_a_tool_raises_is_a_result(error: BaseException, text: str) -> None:
+    def function() -> None:
+        raise error
+
+    assert function_to_tool("f", function).call("") == ToolResult(text, is_error=True)
+
+
+def test_a_parameter_may_be_described_where_it_is_declared() -> None:
+    def function(
+        city: Annotated[str, Field(description="a city's name")],
+        unit: str = Field("c", description="of temperature"),
+        days: int = Field(ge=1),
+    ) -> str:
+        return f"{city} {unit} {days}"
+
+    described = function_to_tool("f", function)
+    assert described.schema["function"]["parameters"] == {
+        "additionalProperties": False,
+        "properties": {
+            "city": {"type": "string", "description": "a city's name"},
+            "unit": {"type": "string", "description": "of temperature", "default": "c"},
+            "days": {"type": "integer", "minimum": 1},
+        },
+        "required": ["city", "days"],
+        "type": "object",
+    }
+    assert described.call('{"city": "Rome", "days": 2}') == ToolResult("Rome c 2")
+
+
+@pytest.mark.parametrize("name", ["größe", "x" * 65, "<lambda>"])
+def test_a_name_that_no_tool_may_have_is_said_in_one_line(name: str) -> None:
+    with pytest.raises(MagicUsageError, match="1 to 64 letters"):
+        function_to_tool(name, lambda: 1)
+
+
+def test_marked_functions_without_a_name_of_their_own_have_their_variables() -> None:
+    def wrapped() -> Any:
+        def wrapper() -> int:
+            return 1
+
+        return tool(wrapper)
+
+    alone, first, second = tool(lambda: 1), wrapped(), wrapped()
+    assert marked_functions({"alone": alone}) == {"alone": alone}
+    assert marked_functions({"first": first, "again": first}) == {"wrapper": first}
+    assert marked_functions({"first": first, "second": second}) == {"first": first, "second": second}
+    assert marked_functions({"first": first, "wrapper": second}) == {"wrapper": second}
 
 
 @pytest.mark.parametrize("hint", ["a number", "np.foo", "1 / 0"])

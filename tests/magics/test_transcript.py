@@ -55,6 +55,18 @@ def test_tool_calls_that_stream_side_by_side_stay_apart() -> None:
     )
 
 
+def test_calls_without_an_index_of_their_own_stay_apart() -> None:
+    transcript = Transcript(0.0)
+    for call_id in ("a", "b"):
+        for chunk in chunks(tool_delta("f", '{"x"', ": 1}", index=0, call_id=call_id)):
+            transcript = transcript.add_chunk(chunk, 1.0)
+
+    assert transcript.pending_calls == (
+        ToolCallSegment(0, 0, "a", "f", '{"x": 1}'),
+        ToolCallSegment(0, 0, "b", "f", '{"x": 1}'),
+    )
+
+
 def test_usage_and_finish_reason() -> None:
     transcript = fold(delta(content="Hi"), ending("length"))
 
