@@ -45,13 +45,13 @@ def unfold(directory: str | os.PathLike[str]) -> Path:
         ModelLoadError: the directory holds other files, or cannot be written.
     """
     target = Path(directory).absolute()
-    if _is_complete(target):
-        return target
-    if target.exists() and not _is_replaceable(target):
-        raise ModelLoadError(
-            f"{target} holds other files. Unfold the demo model into a new or empty directory."
-        )
     try:
+        if _is_complete(target):
+            return target
+        if target.exists() and not _is_replaceable(target):
+            raise ModelLoadError(
+                f"{target} holds other files. Unfold the demo model into a new or empty directory."
+            )
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=f".{target.name}-") as scratch:
             new = Path(scratch) / "new"
@@ -59,7 +59,7 @@ def unfold(directory: str | os.PathLike[str]) -> Path:
             _put_in_place(new, target, aside=Path(scratch) / "old")
     except OSError as error:
         raise ModelLoadError(
-            f"The demo model cannot be written to {target}: {error.strerror or error}."
+            f"The demo model cannot be read from {target} or written to it: {error.strerror or error}."
         ) from error
     return target
 

@@ -55,19 +55,26 @@ def token_bytes() -> tuple[bytes, ...]:
 def directory() -> Path:
     """Return a directory that holds the unpacked vocabulary, for TIKTOKEN_ENCODINGS_BASE.
 
-    Unpacked once into the user's cache folder, and again if the file there is damaged.
+    Unpacked once into the user's cache folder, and again if the file there is damaged; into a temporary one where that
+    cannot be read or written.
     """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    target = Path(base) / "jupyter_mlx_gpt_oss" / "vocabulary"
+    try:
+        return _unpacked(Path(base) / "jupyter_mlx_gpt_oss" / "vocabulary")
+    except OSError:  # a read-only home, a full quota: containers, CI
+        return _unpacked(Path(tempfile.mkdtemp(prefix="jupyter_mlx_gpt_oss-")))
+
+
+def _unpacked(target: Path) -> Path:
     file = target / _FILE_NAME
     if file.is_file() and hashlib.sha256(file.read_bytes()).hexdigest() == _SHA256:
         return target
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-    except OSError:  # a read-only home: containers, CI
-        target = Path(tempfile.mkdtemp(prefix="jupyter_mlx_gpt_oss-"))
-        file = target / _FILE_NAME
+    target.mkdir(parents=True, exist_ok=True)
     partial = file.with_suffix(f".{os.getpid()}")
-    partial.write_bytes(tiktoken_bytes())
-    partial.replace(file)
+    try:
+        partial.write_bytes(tiktoken_bytes())
+        partial.replace(file)
+    except OSError:
+        partial.unlink(missing_ok=True)
+        raise
     return target

@@ -1,3 +1,4 @@
+import errno
 import json
 import multiprocessing
 import subprocess
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from jupyter_mlx_gpt_oss import vocabulary
 from jupyter_mlx_gpt_oss.demo import cached_checkpoint, trained_token_ids, unfold
 from jupyter_mlx_gpt_oss.demo.compact import compact_file
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
@@ -107,6 +109,27 @@ def test_a_cache_folder_that_cannot_be_written_is_no_obstacle(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
 
+    assert cached_checkpoint().is_relative_to(tmp_path / "temporary")
+
+
+@pytest.mark.parametrize("failing", ["is_file", "mkdir", "write_bytes"])
+def test_a_cache_folder_that_is_somebody_elses_is_no_obstacle(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, failing: str
+) -> None:
+    """Such as a folder of root's, whose files may not even be looked for, or a quota that is used up."""
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "temporary"))
+    real = getattr(Path, failing)
+
+    def refused(path: Path, *arguments: Any, **options: Any) -> Any:
+        if path.is_relative_to(tmp_path / "cache"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, failing, refused)
+
+    assert vocabulary.directory().is_relative_to(tmp_path / "temporary")
     assert cached_checkpoint().is_relative_to(tmp_path / "temporary")
 
 
