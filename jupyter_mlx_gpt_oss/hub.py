@@ -57,6 +57,8 @@ def hub_arguments(environ: Mapping[str, str]) -> list[str]:
         f"--ServerApp.ip={url.hostname}",
         f"--ServerApp.port={url.port}",
         "--ServerApp.port_retries=0",
+        # Who comes through the Hub's proxy names the Hub's host. Only tokens open this server, so no page can borrow a cookie.
+        "--ServerApp.allow_remote_access=True",
     ]
 
 

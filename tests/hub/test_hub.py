@@ -56,6 +56,12 @@ def test_a_users_token_opens_the_service(hub: Service) -> None:
     assert answer.json()["choices"][0]["message"]["content"] == "Hello."
 
 
+def test_the_service_answers_under_the_hubs_own_name(hub: Service) -> None:
+    """Proxies pass the client's Host on, and the service listens on loopback."""
+    headers = {"Host": "hub.example.org", "Authorization": f"Bearer {hub.token('ada')}"}
+    assert hub.client.get("v1/models", headers=headers).status_code == 200
+
+
 @pytest.mark.parametrize("token", ["", "wrong"])
 def test_a_stranger_is_refused(hub: Service, token: str) -> None:
     answer = hub.ask(token) if token else hub.client.get("v1/models")

@@ -10,7 +10,7 @@ from tornado import web
 from tornado.httpserver import HTTPServer
 from typing_extensions import override
 
-_OWN_HEADERS = {"connection", "content-encoding", "content-length", "host", "transfer-encoding"}
+_OWN_HEADERS = {"connection", "content-encoding", "content-length", "transfer-encoding"}
 
 
 class LoopbackProxy(Proxy):  # type: ignore[misc]  # JupyterHub has no types
