@@ -10,7 +10,6 @@ import logging
 import time
 from collections.abc import AsyncGenerator
 from dataclasses import replace
-from pathlib import Path
 
 from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
@@ -28,6 +27,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Start,
     StepDone,
 )
+from jupyter_mlx_gpt_oss.engine.loading_log import LoadingLog
 from jupyter_mlx_gpt_oss.engine.open_requests import OpenRequests, check_prompt
 from jupyter_mlx_gpt_oss.engine.request import (
     FinishReason,
@@ -69,6 +69,7 @@ class EngineProcess:
         self._loaded: asyncio.Future[ModelInfo] | None = None
         self._requests = OpenRequests(config, time.monotonic)
         self._throughput = Throughput(time.monotonic)
+        self._loading_log = LoadingLog()
         self._status = EngineStatus(state=EngineState.UNLOADED)
         self._change = asyncio.Lock()
         self._idle_timer: asyncio.TimerHandle | None = None
@@ -280,6 +281,7 @@ class EngineProcess:
     def _take(self, report: Report) -> None:
         match report:
             case LoadProgress(progress=progress):
+                self._loading_log.note(progress)
                 self._status = replace(self._status, progress=progress)
                 self._requests.tell_all(progress)
             case Loaded(model=model):
@@ -293,12 +295,7 @@ class EngineProcess:
 
     def _take_loaded(self, model: ModelInfo) -> None:
         assert self._loaded is not None
-        _log.info(
-            "model %s is ready: %s, context of %d tokens",
-            Path(model.name).name,  # not where it lies
-            model.quantization,
-            model.context_length,
-        )
+        self._loading_log.end(model)
         self._loaded_config = self._config
         self._status = EngineStatus(state=EngineState.READY, model=model, memory_bytes=model.weight_bytes)
         self._loaded.set_result(model)
