@@ -50,7 +50,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     extension_url = "/gpt-oss/"
     static_paths = [str(Path(__file__).parent / "handlers" / "static")]  # noqa: RUF012
     load_other_extensions = False
-    serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
+    serverapp_config = {"open_browser": False, "port": 8000}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
     classes = [ServerApp, GptOssEngine, GptOssRemote, GptOssServing]  # noqa: RUF012
     subcommands = {  # noqa: RUF012
         "check": (
@@ -128,7 +128,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             service=self.service,
             open_requests=OpenRequests(),
             config=self._serving_config,
-            api_key=self.api_key or self._kept_key(),
+            api_key=self.api_key.strip() or self._kept_key(),
         )
 
     @cached_property
@@ -181,7 +181,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         """Open the log, show the metrics, tell kernels where this server is; called once the server is bound."""
         self._open_log()
         self.service.metrics.export()
-        if not serverapp.sock:  # a kernel has no client for a Unix socket
+        if serverapp.sock:  # clients have no URL for it; kernels find it by its runtime file
+            os.environ.pop(URL_VARIABLE, None)  # of a server around this one
+            os.environ.pop(KEY_VARIABLE, None)
+        else:
             os.environ[URL_VARIABLE] = self.base_url
             os.environ[KEY_VARIABLE] = self.door.api_key
         if self.is_headless:

@@ -134,6 +134,13 @@ def test_a_kept_key_that_is_no_text_gets_a_key_for_this_run(
     assert "its file is no text; delete it" in caplog.text
 
 
+@pytest.mark.parametrize("key", ["sk-mine", " sk-mine\n"])
+def test_a_key_of_the_configuration_is_taken_without_the_blanks_around_it(gpt_oss: GptOss, key: str) -> None:
+    gpt_oss.api_key = key
+    del gpt_oss.__dict__["door"]
+    assert gpt_oss.door.api_key == "sk-mine"
+
+
 def test_importing_the_extension_imports_nothing_heavy() -> None:
     heavy = "{'pydantic', 'openai_harmony', 'mlx', 'mlx_lm', 'transformers', 'numpy'}"
     code = f"import jupyter_mlx_gpt_oss.app, sys; print({heavy} & set(sys.modules))"
