@@ -38,6 +38,9 @@ class Writable(Protocol):
 class EventStreamHandler(ApiHandler):
     """Base of the routes that may answer with a stream."""
 
+    has_failed = False
+    """Set where an item of the stream says that the answer failed: nothing follows it."""
+
     async def write_events(self, items: AsyncGenerator[Progress | Writable, None]) -> None:
         """Write each item as a frame, then the last one; nothing is sent before the first item.
 
@@ -49,7 +52,8 @@ class EventStreamHandler(ApiHandler):
                 async for item in ticks:
                     self.touch_activity()
                     await self._write_frame(frame_of(item))
-            self.write(sse.DONE)
+            if not self.has_failed:
+                self.write(sse.DONE)
             await self.finish(set_content_type=sse.CONTENT_TYPE)
         except StreamClosedError:
             raise web.Finish from None

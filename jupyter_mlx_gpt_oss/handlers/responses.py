@@ -40,7 +40,8 @@ class ResponsesHandler(EventStreamHandler):
     ) -> AsyncGenerator["Progress | ResponseEvent", None]:
         async with aclosing(events):
             async for event in events:
-                self._outcome = getattr(event, "fault", None) or self._outcome
+                if fault := getattr(event, "fault", None):
+                    self._outcome, self.has_failed = fault, True
                 yield event
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Any
 
-from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
 from jupyter_mlx_gpt_oss.harmony.conversation import (
     AsSampled,
     conversation_parts,
@@ -32,6 +32,7 @@ _EFFORTS = {
     "medium": "medium",
     "high": "high",
     "xhigh": "high",
+    "max": "high",
 }
 _MESSAGE_ENDS = (END, CALL)
 _TOOL_CHOICES = ("auto", "none", "required")
@@ -101,7 +102,7 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     Args:
         messages: chat messages; a last assistant message with content is continued.
         tools: tool definitions, `type: function`, and `{"type": "python"}` for GPT-OSS's own python tool.
-        reasoning_effort: none, minimal, low, medium, high or xhigh; none opens the answer after an empty analysis.
+        reasoning_effort: none, minimal, low, medium, high, xhigh or max; none opens the answer after an empty analysis.
         current_date: `YYYY-MM-DD`; None is today.
         response_format: OpenAI's; a schema is told to the model here, and held to by the grammar.
         tool_choice: OpenAI's; none leaves the tools out.
@@ -186,6 +187,9 @@ def _check_tool_choice(tool_choice: str | Mapping[str, Any], names: Collection[s
             name = PYTHON
         case "allowed_tools":
             return
+        case "custom":
+            message = f"{param} custom is not served; it may be function, python or allowed_tools."
+            raise UnsupportedFeatureError(message, param=param)
         case _:
             raise InvalidRequestError(f"{param} must be function, python or allowed_tools.", param=param)
     if name not in names:

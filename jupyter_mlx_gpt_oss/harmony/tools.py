@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_mlx_gpt_oss.errors import InvalidRequestError
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError, UnsupportedFeatureError
 from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_list, require_name, require_object
 from jupyter_mlx_gpt_oss.harmony.python_tool import PYTHON
 from jupyter_mlx_gpt_oss.harmony.schema_limits import MAX_TOOLS
@@ -71,6 +71,9 @@ def _is_python(tool: Mapping[str, Any]) -> bool:
 
 
 def _read_function(fields: Mapping[str, Any], param: str) -> FunctionTool:
+    if fields.get("type") == "custom":
+        message = f"{param}.type custom is not served; declare a function with one string."
+        raise UnsupportedFeatureError(message, param=f"{param}.type")
     if fields.get("type") != "function":
         raise InvalidRequestError(f"{param}.type must be function or python.", param=f"{param}.type")
     function = require_object(fields.get("function"), f"{param}.function")

@@ -14,7 +14,7 @@ from jupyter_mlx_gpt_oss.protocol.json_body import parse_json_object, without_lo
 from jupyter_mlx_gpt_oss.protocol.sampling_fields import MAX_TOP_LOGPROBS, SamplingFields, StrictFields
 
 JsonObject = dict[str, Any]
-ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh"]
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
 
 
 class ReasoningOptions(StrictFields):

@@ -147,8 +147,8 @@ class InputItemList(WireModel):
 
     object: Literal["list"]
     data: list[JsonObject]
-    first_id: str | None
-    last_id: str | None
+    first_id: str
+    last_id: str
     has_more: bool
 
 

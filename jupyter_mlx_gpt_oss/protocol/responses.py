@@ -84,7 +84,7 @@ class ResponsesRequest(StrictFields):
     reasoning: ReasoningConfig | None = None
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_TOP_LOGPROBS)] | None = None
     include: list[Includable] | None = None
     truncation: Literal["auto", "disabled"] | None = None

@@ -17,7 +17,9 @@ Penalty = Annotated[float, Field(ge=-2, le=2)]
 
 
 def _listed(value: object) -> object:
-    return [value] if isinstance(value, str) else value
+    """Return stop strings as a list, without those that are empty: they stop nothing."""
+    listed = [value] if isinstance(value, str) else value
+    return [each for each in listed if each != ""] if isinstance(listed, list) else listed
 
 
 class StrictFields(BaseModel):
@@ -40,7 +42,7 @@ class SamplingFields(StrictFields):
     model: str | None = None
     """Required by OpenAI's clients; any name is served by the one model there is."""
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
-    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     top_k: Annotated[int, Field(ge=-1)] | None = None
     """Accepted without effect, as in mlx-gpt-oss."""
@@ -52,7 +54,7 @@ class SamplingFields(StrictFields):
     logit_bias: dict[str, Annotated[float, Field(ge=-100, le=100)]] | None = None
     stop: (
         Annotated[
-            list[Annotated[str, Field(min_length=1)]],
+            list[str],
             Field(max_length=MAX_STOP_STRINGS),
             BeforeValidator(_listed, json_schema_input_type=str | list[str]),
         ]

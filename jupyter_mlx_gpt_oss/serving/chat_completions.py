@@ -125,7 +125,9 @@ class ChatCompletions:
         with legacy_names(request):  # the engine refuses schemas too
             async with aclosing(self._choices(request, prompt, answers)) as items:
                 async for item in items:
-                    yield item if isinstance(item, Progress) else head().model_copy(update={"choices": [item]})
+                    yield (
+                        item if isinstance(item, Progress) else head().model_copy(update={"choices": [item]})
+                    )
         usage = usage_of([answer.finished for answer in answers if answer.finished is not None])
         yield head().model_copy(update={"usage": usage})
 

@@ -153,6 +153,16 @@ def kind_of(item: Mapping[str, Any], param: str) -> str:
     return kind
 
 
+def listed(item: JsonObject) -> JsonObject:
+    """Return an item as OpenAI lists it: with a status, and its content in parts."""
+    content = item.get("content")
+    if item["type"] == "message" and isinstance(content, str):
+        is_answer = item.get("role") == "assistant"
+        part = {"type": "output_text", "annotations": []} if is_answer else {"type": "input_text"}
+        item = {**item, "content": [{**part, "text": content}]}
+    return {"status": "completed", **item}
+
+
 def id_prefix(kind: str) -> str:
     """Return how the ids of items of a type begin."""
     return _ID_PREFIXES[kind]

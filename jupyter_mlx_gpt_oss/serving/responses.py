@@ -25,7 +25,7 @@ from jupyter_mlx_gpt_oss.protocol.response_events import LifecycleEvent, Respons
 from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
 from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
 from jupyter_mlx_gpt_oss.serving.open_responses import OpenResponses, until
-from jupyter_mlx_gpt_oss.serving.response_items import JsonObject
+from jupyter_mlx_gpt_oss.serving.response_items import JsonObject, listed
 from jupyter_mlx_gpt_oss.serving.response_question import Question, Questions, in_own_names
 from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore, StoredResponse
 from jupyter_mlx_gpt_oss.serving.response_writer import ResponseWriter
@@ -59,7 +59,7 @@ class Responses:
     async def stream(self, request: ResponsesRequest) -> AsyncGenerator[Progress | ResponseEvent, None]:
         """Yield progress, then the events; an error after the first of them is the last event, failed.
 
-        Closing the iterator early aborts the generation, and nothing is kept.
+        Closing the iterator early aborts the generation, and nothing is kept; a failed response is.
 
         Raises:
             NotFoundError: `previous_response_id` or an item_reference names nothing that is kept.
@@ -77,6 +77,8 @@ class Responses:
                 raise
             _log.warning("%s", log_text(error))
             for event in writer.end(error):
+                if isinstance(event, LifecycleEvent):
+                    self._keep(question, event.response)
                 yield event
 
     async def complete(self, request: ResponsesRequest) -> AsyncGenerator[Progress | Response, None]:
@@ -139,9 +141,9 @@ class Responses:
         page = items[start : start + limit]
         return InputItemList(
             object="list",
-            data=page,
-            first_id=page[0]["id"] if page else None,
-            last_id=page[-1]["id"] if page else None,
+            data=[listed(item) for item in page],
+            first_id=page[0]["id"] if page else "",
+            last_id=page[-1]["id"] if page else "",
             has_more=start + limit < len(items),
         )
 

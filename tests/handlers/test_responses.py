@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from openai import AsyncOpenAI, BadRequestError, NotFoundError
 from openai.types.responses import Response, ResponseFunctionToolCall, ResponseReasoningItem
+from openai.types.responses.response_item_list import ResponseItemList
 from pydantic import BaseModel, TypeAdapter
 
 from jupyter_mlx_gpt_oss import errors
@@ -38,8 +39,10 @@ async def create(openai: AsyncOpenAI, **fields: Any) -> Response:
 
 async def events_of(http: HttpClient, **fields: Any) -> list[dict[str, Any]]:
     reply = await http.post(ROUTE, {"model": "any", "input": "Hi", "stream": True, **fields})
-    *events, done = reply.frames
-    assert done == "[DONE]"
+    *events, last = reply.frames
+    if last != "[DONE]":
+        events.append(last)
+        assert last["type"] == "response.failed"
     names = [line.removeprefix("event: ") for line in reply.text.splitlines() if line.startswith("event: ")]
     assert names == [event["type"] for event in events]
     assert [event["sequence_number"] for event in events] == list(range(len(events)))
@@ -215,6 +218,7 @@ async def test_a_failure_within_the_answer_is_the_last_event(
     assert (last["type"], last["response"]["status"]) == ("response.failed", "failed")
     assert last["response"]["error"] == {"code": "server_error", "message": "It broke."}
     assert "fault" not in last
+    assert (await http.get(f"{ROUTE}/{last['response']['id']}")).json == last["response"]
     engine.enqueue(THOUGHT, GenerationError("It broke."))
     assert (await http.post(ROUTE, {"input": "Hi"})).status == 500
 
@@ -323,12 +327,30 @@ async def test_a_kept_response_is_read_listed_and_deleted(openai: AsyncOpenAI) -
     response = await create(openai, input=items)
     assert (await openai.responses.retrieve(response.id)).to_dict() == response.to_dict()
     listed = [item async for item in openai.responses.input_items.list(response.id, limit=2)]
-    assert [getattr(item, "content", None) for item in listed] == ["Three", "Two", "One"]
+    assert [item.content[0].text for item in listed] == ["Three", "Two", "One"]
     page = await openai.responses.input_items.list(response.id, order="asc", limit=1)
     assert (len(page.data), page.has_more) == (1, True)
     await openai.responses.delete(response.id)
     with pytest.raises(NotFoundError):
         await openai.responses.retrieve(response.id)
+
+
+async def test_the_items_that_were_asked_with_are_listed_as_openai_lists_them(http: HttpClient) -> None:
+    items = [
+        {"role": "user", "content": "One"},
+        {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}], "summary": []},
+        {"role": "assistant", "content": "Two"},
+        {"type": "function_call", "call_id": "c", "name": "look", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "3"},
+    ]
+    response = (await http.post(ROUTE, {"input": items})).json
+    path = f"{ROUTE}/{response['id']}/input_items"
+    listed = (await http.get(path, params={"order": "asc"})).json
+    read = TypeAdapter(ResponseItemList).validate_python(listed)
+    assert [item.type for item in read.data] == [item.get("type", "message") for item in items]
+    assert listed["data"][2]["content"] == [{"type": "output_text", "annotations": [], "text": "Two"}]
+    empty = (await http.get(path, params={"after": listed["data"][0]["id"]})).json
+    assert TypeAdapter(ResponseItemList).validate_python(empty).data == []
 
 
 async def test_a_reference_need_not_say_that_it_is_one(openai: AsyncOpenAI, engine: ScriptedEngine) -> None:
@@ -425,7 +447,7 @@ async def test_odd_text_is_given_back_as_text(http: HttpClient, engine: Scripted
     shown = odd.replace("\ud800", "\N{REPLACEMENT CHARACTER}")
     assert reply.json["tools"][0]["description"] == shown
     listed = (await http.get(f"{ROUTE}/{reply.json['id']}/input_items")).json
-    assert listed["data"][0]["content"] == shown
+    assert listed["data"][0]["content"][0]["text"] == shown
 
 
 async def test_tools_of_other_kinds_are_left_out(

@@ -84,6 +84,7 @@ def system(effort: ReasoningEffort = ReasoningEffort.MEDIUM) -> Message:
         ("medium", ReasoningEffort.MEDIUM),
         ("high", ReasoningEffort.HIGH),
         ("xhigh", ReasoningEffort.HIGH),
+        ("max", ReasoningEffort.HIGH),
     ],
 )
 def test_a_conversation_is_openai_harmonys_own(

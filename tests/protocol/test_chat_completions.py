@@ -71,7 +71,7 @@ def test_legacy_functions_are_tools() -> None:
         ({"temperature": 2.5}, "temperature"),
         ({"temperature": "1"}, "temperature"),
         ({"temperature": True}, "temperature"),
-        ({"top_p": 0}, "top_p"),
+        ({"top_p": -0.1}, "top_p"),
         ({"min_p": -0.1}, "min_p"),
         ({"max_tokens": 0}, "max_tokens"),
         ({"max_completion_tokens": 1.5}, "max_completion_tokens"),
@@ -81,7 +81,6 @@ def test_legacy_functions_are_tools() -> None:
         ({"logit_bias": {"cat": 1}}, "logit_bias"),
         ({"logit_bias": {"201088": 1}}, "logit_bias"),
         ({"logit_bias": {"5": 101}}, "logit_bias.5"),
-        ({"stop": ""}, "stop"),
         ({"stop": ["x"] * 17}, "stop"),
         ({"stop": [1]}, "stop[0]"),
         ({"stream": "yes"}, "stream"),
@@ -187,3 +186,9 @@ def test_a_key_that_no_text_can_hold_is_unknown_by_name(fields: dict[str, Any]) 
 def test_a_choice_that_says_nothing_is_not_taken_for_auto(choice: Any) -> None:
     assert request_of(tool_choice=choice, function_call="none").choice == choice
     assert request_of(function_call="none").choice == "none"
+
+
+@pytest.mark.parametrize(("stop", "stops"), [("", []), (["", "x"], ["x"]), ("x", ["x"])])
+def test_an_empty_stop_string_stops_nothing(stop: Any, stops: list[str]) -> None:
+    body = json.dumps({"messages": MESSAGES, "stop": stop}).encode()
+    assert ChatCompletionRequest.from_json(body).stop == stops
