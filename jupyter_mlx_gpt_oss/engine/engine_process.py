@@ -154,6 +154,9 @@ class EngineProcess:
                     reason = error.strerror or type(error).__name__  # its text has paths of the server
                     self._status = EngineStatus(state=EngineState.FAILED, error=reason)
                     raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
+                except asyncio.CancelledError:  # whoever asked first has gone; the next one starts it
+                    self._status = EngineStatus(state=EngineState.UNLOADED)
+                    raise
                 self._worker.send(Start(self._config))
                 self._reader = asyncio.create_task(self._read(self._worker), name="gpt-oss engine reports")
             assert self._loaded is not None

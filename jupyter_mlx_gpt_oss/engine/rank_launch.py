@@ -5,10 +5,13 @@ folder that only this user can enter. Imports no MLX.
 """
 
 import asyncio
+import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
+from contextlib import suppress
 from pathlib import Path
 
 # What `mlx.launch` is; but it waits until its ranks' input can be written to, which is always, and so never waits.
@@ -42,10 +45,20 @@ async def start_ranks(hostfile: str) -> tuple[asyncio.subprocess.Process, socket
             stdout=asyncio.subprocess.DEVNULL,
             start_new_session=True,
         )
-        return process, await _accept(listener, process)
+        try:
+            return process, await _accept(listener, process)
+        except (OSError, asyncio.CancelledError):
+            kill_all(process)
+            raise
     finally:
         listener.close()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def kill_all(process: asyncio.subprocess.Process) -> None:
+    """End a process that has a session of its own, and all that it started."""
+    with suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
 
 
 async def _accept(listener: socket.socket, process: asyncio.subprocess.Process) -> socket.socket:
@@ -57,7 +70,6 @@ async def _accept(listener: socket.socket, process: asyncio.subprocess.Process) 
             connection, _ = accepting.result()
             return connection
         if not ending.done():
-            process.kill()
             raise OSError(f"the ranks did not start in {_START_SECONDS:.0f} s; see the log")
         raise OSError(f"the ranks ended with status {ending.result()}; see the log, and the hostfile")
     finally:

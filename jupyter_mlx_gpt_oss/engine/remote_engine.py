@@ -163,7 +163,12 @@ class RemoteEngine:
 
     async def _look(self, server: RemoteServer) -> RemoteModel:
         """Ask a server for the model; it is in rotation from then on."""
-        model = await server.look(self._name)
+        while True:
+            asked = self._name
+            model = await server.look(asked)
+            if self._name in {asked, model.name}:
+                break
+            server.model = None  # another one was chosen meanwhile
         if not server.is_healthy:
             _log.info("the remote engine at %s is back", server.url)
         server.is_healthy = True

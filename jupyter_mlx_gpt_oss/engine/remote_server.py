@@ -92,7 +92,7 @@ class RemoteServer:
             response = await self._client.get(
                 f"{self.url}/models", timeout=self._config.connect_timeout_seconds
             )
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise lost(self.url, error) from error
         if response.status_code != httpx.codes.OK:
             told = error_of(response.status_code, response.content, response.headers)
@@ -100,7 +100,7 @@ class RemoteServer:
             raise told if isinstance(told, RemoteEngineError) else lost(self.url, told.message)
         try:
             models = msgspec.json.decode(response.content, type=ModelList)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RemoteEngineError(f"{self.url}/models is no list of models: {error}") from error
         card = models.find(name)
         if card is None:
@@ -170,13 +170,13 @@ class RemoteServer:
             async with self._client.stream("POST", f"{self.url}/completions", json=body) as response:
                 await _check(response)
                 yield response
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise lost(self.url, error) from error
 
     def _chunk(self, data: bytes) -> Chunk:
         try:
             chunk = msgspec.json.decode(data, type=Chunk)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise RemoteEngineError(f"{self.url}/completions sent what is no chunk: {error}") from error
         if chunk.error is not None:
             raise error_of(httpx.codes.INTERNAL_SERVER_ERROR, data, {})

@@ -4,7 +4,6 @@ Owns both; `close` is the one way out and leaves neither behind. Knows no reques
 """
 
 import asyncio
-import contextlib
 import logging
 import socket
 import sys
@@ -18,7 +17,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     decode_report,
     encode,
 )
-from jupyter_mlx_gpt_oss.engine.rank_launch import start_ranks
+from jupyter_mlx_gpt_oss.engine.rank_launch import kill_all, start_ranks
 
 _log = logging.getLogger(__name__)
 _POLL_SECONDS = 1.0
@@ -116,8 +115,7 @@ class WorkerConnection:
         try:
             return await asyncio.wait_for(self._process.wait(), timeout_seconds)
         except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+            kill_all(self._process)  # ranks do not end with their launcher
             return await self._process.wait()
         finally:
             self._writer.transport.abort()  # a process that was stopped has left things unread

@@ -114,6 +114,7 @@ def _fail(error: EngineError, post: _Post, ranks: Ranks) -> None:
     """Report that the model cannot be loaded."""
     post(LoadFailed(error.code, error.message))
     if not ranks.is_leader:
+        _log.error("this rank cannot load the model: %s", error.message)
         # The end of a rank ends rank 0, which is to say first what it found too.
         time.sleep(_LAST_WORD_SECONDS)
 

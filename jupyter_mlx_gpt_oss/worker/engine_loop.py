@@ -156,6 +156,7 @@ class EngineLoop:
             sequence = self._compiling.pop(request_id)
             with self._guard(sequence):
                 sequence.constraint = self._compiler.take(request_id)
+                self._ahead.stop()
                 self._scheduler.add(sequence)
 
     @property
@@ -167,7 +168,13 @@ class EngineLoop:
         if not self._memory.fits(sequence, running):
             return False
         # A prompt that begins as one that is being read, such as each of `n` answers, waits until it can share it.
-        return not any(self._caches.is_worth_waiting_for(other, sequence) for other in running)
+        try:
+            return not any(self._caches.is_worth_waiting_for(other, sequence) for other in running)
+        except Exception as error:  # noqa: BLE001  the worker's border: what they share is not to be had, and it reads itself
+            _log.warning("what two prompts share could not be kept", exc_info=error)
+            self._caches.prefix_cache.clear()
+            mx.clear_cache()
+            return True
 
     def _admit(self) -> None:
         for sequence in self._scheduler.admit(self._may_run):

@@ -40,7 +40,10 @@ class MemoryBudget:
         arguments = model.args
         num_full = model.model.layer_types.count("full_attention")
         entry_bytes = model.model.norm.weight.itemsize
-        per_layer = 2 * arguments.num_key_value_heads * arguments.head_dim * entry_bytes
+        num_heads = model.model.layers[
+            0
+        ].self_attn.num_key_value_heads  # this rank's, where several share the model
+        per_layer = 2 * num_heads * arguments.head_dim * entry_bytes
         num_sliding = len(model.model.layer_types) - num_full
         window = num_sliding * per_layer * arguments.sliding_window
         return cls(min(kept, free), max(0, free - kept), num_full * per_layer, window)

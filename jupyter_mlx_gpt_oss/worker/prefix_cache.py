@@ -122,8 +122,11 @@ class PrefixCache:
         node = self._end_of(path)
         if path.num_tokens < len(ids):
             span = copy_span(caches, self._kinds, path.num_tokens, len(ids))
-            if span.num_bytes + _path_bytes(node) > self._max_bytes:
+            room = self._max_bytes - span.num_bytes - _path_bytes(node)
+            if room < 0:
                 return  # it would push out everybody else's, and then itself
+            if sum(snapshot.num_bytes for snapshot in snapshots.values()) > room:
+                snapshots = {}  # it can be gone on from without, by replay
             child = Node(node, ids[path.num_tokens :], path.num_tokens, span, next(self._clock))
             node.children[int(child.token_ids[0])] = child
             self.num_bytes += span.num_bytes
@@ -265,10 +268,10 @@ def _ids(token_ids: Sequence[int]) -> TokenIds:
 
 
 def _path_bytes(node: Node) -> int:
-    """Return what the keys and values from the root to the end of a node take."""
+    """Return what is kept takes, from the root to the end of a node."""
     num_bytes, above = 0, node
     while above.parent is not None:
-        num_bytes += above.span.num_bytes
+        num_bytes += above.span.num_bytes + sum(each.num_bytes for each in above.snapshots.values())
         above = above.parent
     return num_bytes
 

@@ -45,6 +45,12 @@ class RankedStepRunner(StepRunner):
         }
 
     @override
+    def read(self, chunk: Chunk) -> None:
+        """Compute a chunk. See `StepRunner.read`."""
+        with _whole():
+            super().read(chunk)
+
+    @override
     def run_draft(self, sequence: Sequence, draft: list[int]) -> list[int]:
         """Check a draft. See `StepRunner.run_draft`."""
         with _whole():

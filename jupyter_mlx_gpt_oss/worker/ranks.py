@@ -15,6 +15,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -139,7 +140,7 @@ class Follower:
         return self.share(time.perf_counter, float)
 
     def _read(self, leader: socket.socket) -> None:
-        with leader.makefile("rb") as lines:
+        with suppress(OSError), leader.makefile("rb") as lines:  # a lost machine resets its connections
             for line in lines:
                 self._lines.put(line)
         os._exit(0)  # rank 0 has gone, and this rank's main thread may wait for it within MLX
@@ -205,6 +206,7 @@ def _leader_address() -> str:
 
 def _end_with(follower: socket.socket) -> None:
     """End this process when another rank has ended: the main thread may wait for it within MLX."""
-    if not follower.recv(1):
-        _log.error("another rank has ended, and so this one does")
-        os._exit(1)
+    with suppress(OSError):  # a lost machine resets its connections
+        follower.recv(1)  # it never sends anything
+    _log.error("another rank has ended, and so this one does")
+    os._exit(1)

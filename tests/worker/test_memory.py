@@ -7,7 +7,7 @@ import pytest
 from mlx_lm.utils import load_model as load_mlx_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.worker.memory import usable_bytes
+from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget, usable_bytes
 from tests.support.loop_caller import Caller
 
 GIB = 1 << 30
@@ -24,6 +24,33 @@ GIB = 1 << 30
 )
 def test_a_gpu_gives_what_it_tells_of(info: dict[str, int], expected: int) -> None:
     assert usable_bytes(info, active_bytes=3 * GIB, host_bytes=5 * GIB) == expected
+
+
+def test_a_rank_counts_the_heads_that_it_has(tiny_checkpoint: Path) -> None:
+    model, _ = load_mlx_model(tiny_checkpoint)
+    whole = MemoryBudget.measure(model, 0).bytes_per_token
+    for layer in model.model.layers:  # as mlx-lm's shard() does it for two
+        layer.self_attn.num_key_value_heads //= 2
+    assert MemoryBudget.measure(model, 0).bytes_per_token == whole // 2
+
+
+def test_what_cannot_be_kept_for_others_costs_nobody_an_answer(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = load_mlx_model(tiny_checkpoint)
+    caller = Caller(model, EngineConfig(max_prefill_tokens=64))
+    prompt = [index * 31 % 1000 for index in range(400)]
+    caller.add("first", prompt, max_tokens=4)
+    caller.loop.step()
+
+    def fail(*_: object) -> bool:
+        raise RuntimeError("[malloc] Unable to allocate 1 bytes.")
+
+    monkeypatch.setattr(caller.loop._caches, "is_worth_waiting_for", fail)
+    caller.add("second", [*prompt, 5], max_tokens=4)
+    caller.run()
+    assert not caller.failed
+    assert {name: len(tokens) for name, tokens in caller.tokens.items()} == {"first": 4, "second": 4}
 
 
 def test_a_request_waits_until_its_keys_and_values_fit_beside_those_that_run(tiny_checkpoint: Path) -> None:

@@ -165,6 +165,18 @@ def test_a_prompt_larger_than_the_cache_pushes_nobody_out(model: Any, kinds: Lay
     assert cache.resume([*_tokens(900, seed=1), 7]).num_tokens == 0
 
 
+def test_a_prompt_that_fills_the_cache_is_kept_without_the_snapshots_that_do_not_fit(
+    model: Any, kinds: LayerKinds
+) -> None:
+    prompt = _tokens(900, seed=0)
+    bare = PrefixCache(kinds, lambda: make_caches(model), 1 << 30)
+    _fill(bare, model, kinds, prompt, [])
+    cache = PrefixCache(kinds, lambda: make_caches(model), bare.num_bytes + 1)
+    _fill(cache, model, kinds, prompt, [600, 900])
+    assert cache.num_bytes == bare.num_bytes
+    assert cache.resume([*prompt, 7]).num_tokens == 900
+
+
 def test_a_branch_of_a_prompt_that_fills_the_cache_is_kept_in_its_place(
     model: Any, kinds: LayerKinds
 ) -> None:
