@@ -170,3 +170,16 @@ def test_importing_is_light_and_loading_leaves_the_environment_as_it_was() -> No
 def test_the_users_own_vocabulary_folder_is_respected(tmp_path: Path) -> None:
     finished = _python(_CHECK_IMPORT, TIKTOKEN_ENCODINGS_BASE=str(tmp_path))
     assert "invalid tiktoken vocab file" in finished.stderr
+
+
+def test_the_vocabulary_is_the_one_that_ships_and_needs_no_network(tmp_path: Path) -> None:
+    """openai-harmony would fetch it where it is not told of a folder, and keep it where it fetched it before."""
+    dead = "http://127.0.0.1:9"
+    nowhere = dict.fromkeys(("HTTP_PROXY", "HTTPS_PROXY", "http_proxy", "https_proxy"), dead)
+    folders = {
+        "TIKTOKEN_RS_CACHE_DIR": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+        "XDG_CACHE_HOME": str(tmp_path),
+    }
+    finished = _python(_CHECK_IMPORT, **nowhere, **folders)
+    assert (finished.stdout.strip(), finished.stderr) == ("[12194]", "")
