@@ -8,7 +8,7 @@ import os
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -32,6 +32,7 @@ from jupyter_mlx_gpt_oss.serving.service import Service
 
 URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
 KEY_VARIABLE = "JUPYTER_MLX_GPT_OSS_KEY"
+_PORT = 8000
 _STOP_MARGIN_SECONDS = 3.0  # for an engine that does not keep its own bound
 
 
@@ -50,7 +51,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     extension_url = "/gpt-oss/"
     static_paths = [str(Path(__file__).parent / "handlers" / "static")]  # noqa: RUF012
     load_other_extensions = False
-    serverapp_config = {"open_browser": False, "port": 8000}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
+    serverapp_config = {"open_browser": False}  # noqa: RUF012  ExtensionApp's own attribute is no ClassVar
     classes = [ServerApp, GptOssEngine, GptOssRemote, GptOssServing]  # noqa: RUF012
     subcommands = {  # noqa: RUF012
         "check": (
@@ -168,6 +169,15 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def is_headless(self) -> bool:
         """Whether the server was started by this package's own command."""
         return self._server.starter_app is self
+
+    @classmethod
+    @override
+    def make_serverapp(cls, **kwargs: Any) -> ServerApp:
+        """Make the server of this command: it has mlx-gpt-oss's port unless something else is asked for."""
+        server: ServerApp = super().make_serverapp(**kwargs)
+        if "JUPYTER_PORT" not in os.environ:
+            server.port = _PORT  # a default: configuration, the command line's too, is read later
+        return server
 
     @override
     def initialize_handlers(self) -> None:

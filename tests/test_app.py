@@ -241,3 +241,22 @@ def test_flags_of_the_store_of_responses_reach_it() -> None:
     command.parse_command_line(["--responses-store-max-items", "5", "--responses-store-max-bytes", "6"])
     config = GptOssServing(parent=command).serving_config()
     assert (config.stored_responses_max_items, config.stored_responses_max_bytes) == (5, 6)
+
+
+_PORTS = """
+from jupyter_mlx_gpt_oss.app import GptOss
+server = GptOss.make_serverapp()
+print(server.port)
+server.parse_command_line(["--port", "8123"])
+print(server.port)
+"""
+
+
+@pytest.mark.parametrize(
+    ("environ", "ports"), [({}, ["8000", "8123"]), ({"JUPYTER_PORT": "8765"}, ["8765", "8123"])]
+)
+def test_the_commands_port_is_a_default(environ: dict[str, str], ports: list[str]) -> None:
+    command = [sys.executable, "-c", _PORTS]
+    environment = {name: value for name, value in os.environ.items() if name != "JUPYTER_PORT"} | environ
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
+    assert done.stdout.split() == ports
