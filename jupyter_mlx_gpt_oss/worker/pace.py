@@ -9,6 +9,7 @@ _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measuremen
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
 _LEAST_TOKENS = 2  # one of the oldest prompt, and one of the shortest
+_LEAST_TOKENS_BEYOND = 8  # where the bound is not kept anyway: smaller chunks cost more for each token
 _AIM = 0.85  # of the bound: a step is as long as was expected, give or take
 _LEAST_SHARE = 0.5  # of what answers leave of the bound
 
@@ -74,9 +75,9 @@ class Pace:
         """Return for how long the next step may read prompts."""
         if not num_decoding:
             return self._max_step_seconds
-        decode_seconds = self._decoding(num_decoding)
+        decode_seconds, token_seconds = self._decoding(num_decoding), self._token_seconds or 0.0
         left = self._max_gap_seconds - decode_seconds
-        if left < _LEAST_TOKENS * (self._token_seconds or 0.0):
+        if left < _LEAST_TOKENS * token_seconds:
             # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
-            return decode_seconds
+            return max(decode_seconds, _LEAST_TOKENS_BEYOND * token_seconds)
         return max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left)

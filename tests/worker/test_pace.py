@@ -64,7 +64,7 @@ def test_however_slow_a_machine_is_a_prompt_moves_and_however_fast_a_chunk_is_bo
     slow, fast = _pace(), _pace()
     slow.note(num_prefill_tokens=1, num_decoding=1, seconds=30.0)
     fast.note(num_prefill_tokens=2048, num_decoding=0, seconds=1e-6)
-    assert slow.prefill_tokens(num_decoding=1) == 2
+    assert slow.prefill_tokens(num_decoding=1) == 8
     assert fast.prefill_tokens(num_decoding=0) == 2048
 
 
@@ -75,12 +75,12 @@ def test_where_answers_take_nearly_the_gap_a_prompt_gets_half_of_what_is_left() 
     assert 9 <= pace.prefill_tokens(num_decoding=1) <= 10
 
 
-def test_where_not_even_two_prompt_tokens_fit_into_the_gap_prompts_get_half_of_a_step() -> None:
+def test_where_not_even_two_prompt_tokens_fit_into_the_gap_prompts_move_all_the_same() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=7.0)
     for _ in range(40):
         pace.note(num_prefill_tokens=0, num_decoding=3, seconds=0.2)
-    assert pace.prefill_tokens(num_decoding=3) == 2
+    assert 7 <= pace.prefill_tokens(num_decoding=3) <= 8
 
 
 @pytest.mark.parametrize("num_prefill_tokens", [1, 400])
