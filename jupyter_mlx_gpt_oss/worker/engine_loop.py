@@ -115,12 +115,14 @@ class EngineLoop:
         chunks = self._scheduler.plan(self._pace.prefill_tokens(num_decoding))
         if not chunks:
             return  # those that were to begin could not
-        is_lone = len(chunks) == num_decoding == 1
+        is_alike = num_decoding == self._scheduler.num_running  # no prompt is read, or waits for its turn
+        is_lone = is_alike and num_decoding == 1
         draft = self._prompt_lookup.draft(chunks[0].sequence) if is_lone else []
         if draft and not self._runner.is_in_flight:
             self._step_with_draft(chunks[0], draft, start)
             return
-        outputs = self._compute_safely(chunks, goes_on=not draft and not self._scheduler.can_admit)
+        goes_on = is_alike and not draft and not self._scheduler.can_admit
+        outputs = self._compute_safely(chunks, goes_on=goes_on)
         seconds = self._clock() - start
         if is_lone:
             self._prompt_lookup.note_plain(seconds)

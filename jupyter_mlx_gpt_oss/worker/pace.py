@@ -1,15 +1,15 @@
 """Times of past steps to the number of prompt tokens that the next step may compute.
 
 While answers are being written, a prompt is read in chunks so small that no answer waits longer than a bound for its
-next token, wherever a step with two tokens of prompts keeps that bound; when nobody waits, in chunks as large as pays.
-Measured on the machine it runs on, never assumed.
+next token, wherever a step with two tokens of prompts keeps that bound. Where none does, prompts and answers take turns of
+about a second: a larger chunk costs less for each token. When nobody waits, chunks are as large as pays. Measured on the
+machine it runs on, never assumed.
 """
 
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
 _LEAST_TOKENS = 2  # one of the oldest prompt, and one of the shortest
-_LEAST_TOKENS_BEYOND = 8  # where the bound is not kept anyway: smaller chunks cost more for each token
 _AIM = 0.85  # of the bound: a step is as long as was expected, give or take
 _LEAST_SHARE = 0.5  # of what answers leave of the bound
 
@@ -31,14 +31,20 @@ class Pace:
         """Of a step without a prompt, by how many sequences decode in it."""
         self._token_seconds: float | None = None
         self._num_allowed = 0
+        self._is_turn = False
+        """Whether prompts have a turn, which answers have after them for as long."""
+        self._owed_seconds = 0.0
 
     def note(self, *, num_prefill_tokens: int, num_decoding: int, seconds: float) -> None:
         """Learn from a step."""
         if not num_prefill_tokens:
             before = self._decode_seconds.get(num_decoding, seconds)
             self._decode_seconds[num_decoding] = before + (seconds - before) / _MEMORY
+            self._owed_seconds = max(0.0, self._owed_seconds - seconds)
             return
-        measured = (seconds - min(self._decoding(num_decoding), seconds)) / num_prefill_tokens
+        prefill_seconds = seconds - min(self._decoding(num_decoding), seconds)
+        self._owed_seconds = prefill_seconds if self._is_turn else 0.0
+        measured = prefill_seconds / num_prefill_tokens
         known = self._token_seconds
         if known is None:
             self._token_seconds = measured
@@ -51,6 +57,8 @@ class Pace:
 
     def prefill_tokens(self, num_decoding: int) -> int:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
+        if num_decoding and self._owed_seconds:
+            return 0
         return self._affordable(self._prefill_seconds(num_decoding))
 
     def ahead_tokens(self) -> int:
@@ -73,11 +81,12 @@ class Pace:
 
     def _prefill_seconds(self, num_decoding: int) -> float:
         """Return for how long the next step may read prompts."""
+        self._is_turn = False
         if not num_decoding:
             return self._max_step_seconds
-        decode_seconds, token_seconds = self._decoding(num_decoding), self._token_seconds or 0.0
+        decode_seconds = self._decoding(num_decoding)
         left = self._max_gap_seconds - decode_seconds
-        if left < _LEAST_TOKENS * token_seconds:
-            # The bound cannot be kept here, whatever is read: prompts get half of a step, or they would hardly move.
-            return max(decode_seconds, _LEAST_TOKENS_BEYOND * token_seconds)
+        if left < _LEAST_TOKENS * (self._token_seconds or 0.0):
+            self._is_turn = True
+            return max(self._max_step_seconds, decode_seconds)
         return max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left)

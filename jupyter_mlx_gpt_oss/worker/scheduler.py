@@ -116,7 +116,7 @@ class Scheduler:
         """Return the next step of the running sequences; empty when none runs.
 
         Args:
-            max_prefill_tokens: prompt tokens in the step, at most.
+            max_prefill_tokens: prompt tokens in the step, at most; 0 where answers have their turn.
         """
         prefilling = [sequence for sequence in self._running if not sequence.is_decoding]
         sizes = _share(prefilling, max_prefill_tokens)
@@ -130,7 +130,7 @@ class Scheduler:
 def _share(prefilling: list[Sequence], budget: int) -> dict[Sequence, int]:
     """Return how many prompt tokens of each sequence fit into the budget."""
     sizes = dict.fromkeys(prefilling, 0)
-    if prefilling:
+    if prefilling and budget:
         sizes[prefilling[0]] = min(prefilling[0].num_next, max(1, budget // _OLDEST_SHARE))
     left = budget - sum(sizes.values())
     for sequence in sorted(prefilling, key=lambda sequence: sequence.num_next):

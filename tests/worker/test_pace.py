@@ -1,6 +1,7 @@
 """How much of a prompt a step may read."""
 
 from collections.abc import Sequence as Several
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +37,19 @@ def test_beside_running_answers_a_chunk_and_their_tokens_take_no_longer_than_the
     assert 155 <= pace.prefill_tokens(num_decoding=3) <= 163  # 0.85 of the 250 ms, less the 50
 
 
-def test_where_answers_alone_take_longer_than_the_gap_prompts_get_half_of_a_step() -> None:
+def test_where_answers_alone_take_longer_than_the_gap_prompts_and_answers_take_turns() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=1.0)
     for _ in range(40):
         pace.note(num_prefill_tokens=0, num_decoding=4, seconds=0.7)
-    assert 69 <= pace.prefill_tokens(num_decoding=4) <= 70
+    assert pace.prefill_tokens(num_decoding=4) == 100  # a second
+    pace.note(num_prefill_tokens=100, num_decoding=4, seconds=1.7)
+    turns = []
+    for _ in range(4):
+        turns.append(pace.prefill_tokens(num_decoding=4))
+        pace.note(num_prefill_tokens=turns[-1], num_decoding=4, seconds=0.7 + 0.01 * turns[-1])
+    assert [bool(tokens) for tokens in turns] == [False, False, True, False]
+    assert pace.prefill_tokens(num_decoding=0) > 0  # once the answers have ended, prompts owe nothing
 
 
 def test_what_nobody_has_asked_for_is_read_in_steps_that_hold_up_nobody() -> None:
@@ -62,9 +70,9 @@ def test_a_slower_step_counts_at_once_and_a_faster_one_slowly() -> None:
 
 def test_however_slow_a_machine_is_a_prompt_moves_and_however_fast_a_chunk_is_bounded() -> None:
     slow, fast = _pace(), _pace()
-    slow.note(num_prefill_tokens=1, num_decoding=1, seconds=30.0)
+    slow.note(num_prefill_tokens=1, num_decoding=0, seconds=30.0)
     fast.note(num_prefill_tokens=2048, num_decoding=0, seconds=1e-6)
-    assert slow.prefill_tokens(num_decoding=1) == 8
+    assert slow.prefill_tokens(num_decoding=1) == 2
     assert fast.prefill_tokens(num_decoding=0) == 2048
 
 
@@ -75,12 +83,12 @@ def test_where_answers_take_nearly_the_gap_a_prompt_gets_half_of_what_is_left() 
     assert 9 <= pace.prefill_tokens(num_decoding=1) <= 10
 
 
-def test_where_not_even_two_prompt_tokens_fit_into_the_gap_prompts_move_all_the_same() -> None:
+def test_where_not_even_two_prompt_tokens_fit_into_the_gap_prompts_have_a_turn_of_a_second() -> None:
     pace = _pace()
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=7.0)
     for _ in range(40):
         pace.note(num_prefill_tokens=0, num_decoding=3, seconds=0.2)
-    assert 7 <= pace.prefill_tokens(num_decoding=3) <= 8
+    assert 13 <= pace.prefill_tokens(num_decoding=3) <= 14
 
 
 @pytest.mark.parametrize("num_prefill_tokens", [1, 400])
@@ -104,9 +112,9 @@ def test_answers_that_join_or_end_while_a_prompt_is_read_change_its_chunks() -> 
 
     pace.note(num_prefill_tokens=100, num_decoding=0, seconds=1.0)
     pace.note(num_prefill_tokens=0, num_decoding=6, seconds=0.6)
-    assert 1.1 < [step(6) for _ in range(20)][-1] < 1.3
+    assert {round(seconds, 1) for seconds in (step(6) for _ in range(20))} == {0.6, 1.6}
     assert 0.2 < [step(1) for _ in range(20)][-1] < 0.25
-    assert 0.55 < [step(3) for _ in range(20)][-1] < 0.65
+    assert {round(seconds, 1) for seconds in (step(3) for _ in range(20))} == {0.3, 1.3}
 
 
 class _SlowRunner:
@@ -147,3 +155,32 @@ def test_no_running_answer_waits_longer_than_the_gap_while_a_prompt_is_read(tiny
     assert sum(step[-1] for step in beside) == 600
     assert max(sum(step) for step in beside) <= 25  # of ten milliseconds
     assert all(step[-1] >= 15 for step in beside[1:-1])  # and no smaller than that asks for
+
+
+def test_where_no_chunk_keeps_the_gap_prompts_and_answers_take_turns(tiny_checkpoint: Path) -> None:
+    model, _ = load_model(tiny_checkpoint)
+    model.set_dtype(mx.float32)
+    caller = Caller(model, EngineConfig(max_token_gap_seconds=0.01))
+    loop: Any = caller.loop
+    loop._runner = runner = _SlowRunner(loop._runner)
+    loop._clock = lambda: runner.now
+    expected = Caller(model, EngineConfig())
+    for each in (caller, expected):
+        each.add("running", [1, 5, 7] * 20, max_tokens=400)
+    for _ in range(10):
+        loop.step()
+    for each in (caller, expected):
+        each.add("long", [index * 31 % VOCABULARY for index in range(600)], max_tokens=20)
+    runner.steps.clear()
+
+    caller.run()
+    expected.run()
+
+    assert caller.tokens == expected.tokens
+    sizes = [sum(step[1:]) for step in runner.steps]
+    chunks = [index for index, size in enumerate(sizes) if size > 1]
+    assert all(60 <= sizes[index] <= 100 for index in chunks[:-1])  # up to a second
+    gaps = [later - earlier for earlier, later in pairwise(chunks)]
+    assert all(
+        50 < gap <= 102 for gap in gaps
+    )  # then as long for the answers, of a hundredth of a second each
