@@ -10,6 +10,10 @@ _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measuremen
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
 _LEAST_TOKENS = 2  # one of the oldest prompt, and one of the shortest
+_WORTHWHILE_TOKENS = (
+    128  # of a chunk that no bound makes smaller: with fewer, reading all experts is most of its time
+)
+_MOST_STEPS = 20  # of the usual length that such a chunk may take, on a machine too slow for it
 _AIM = 0.85  # of the bound: a step is as long as was expected, give or take
 _LEAST_SHARE = 0.5  # of what answers leave of the bound
 
@@ -20,7 +24,8 @@ class Pace:
     Args:
         max_tokens: of one chunk, however fast the machine is.
         max_gap_seconds: between the tokens of a running answer.
-        max_step_seconds: of a step when no answer is being written; bounds how late an abort or a new request is seen.
+        max_step_seconds: of a step when no answer is being written, if it pays; bounds how late an abort or a new request is
+            seen.
     """
 
     def __init__(self, *, max_tokens: int, max_gap_seconds: float, max_step_seconds: float = 1.0) -> None:
@@ -50,16 +55,20 @@ class Pace:
             self._token_seconds = measured
         elif measured <= known:  # it may be luck
             self._token_seconds = known + (measured - known) / _MEMORY
-        elif (
-            num_prefill_tokens >= self._num_allowed // 2
-        ):  # else most of it is what a step costs without any token
+        elif num_prefill_tokens >= self._num_allowed // 2:
+            # Of a smaller chunk most would be what a step costs without any token.
             self._token_seconds = measured
 
     def prefill_tokens(self, num_decoding: int) -> int:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
         if num_decoding and self._owed_seconds:
             return 0
-        return self._affordable(self._prefill_seconds(num_decoding))
+        seconds = self._prefill_seconds(num_decoding)
+        is_bound = num_decoding and not self._is_turn
+        if is_bound or self._token_seconds is None:
+            return self._affordable(seconds)
+        worthwhile = _WORTHWHILE_TOKENS * self._token_seconds
+        return self._affordable(max(seconds, min(worthwhile, _MOST_STEPS * self._max_step_seconds)))
 
     def ahead_tokens(self) -> int:
         """Return how many tokens may be read that nobody has asked for: a request that comes meanwhile waits for them."""
@@ -68,7 +77,7 @@ class Pace:
     def _affordable(self, seconds: float) -> int:
         num_tokens = _FIRST_TOKENS
         if self._token_seconds is not None:
-            num_tokens = max(_LEAST_TOKENS, int(seconds / max(self._token_seconds, 1e-9)))
+            num_tokens = max(_LEAST_TOKENS, round(seconds / max(self._token_seconds, 1e-9)))
         self._num_allowed = min(self._max_tokens, num_tokens)
         return self._num_allowed
 
