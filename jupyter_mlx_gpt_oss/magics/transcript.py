@@ -146,8 +146,9 @@ def _add_tool_call(transcript: Transcript, delta: Mapping[str, Any], now_seconds
     function = delta.get("function") or {}
     arguments = function.get("arguments") or ""
     for at, segment in reversed([*enumerate(transcript.segments)]):
-        place = (segment.round, segment.index) if isinstance(segment, ToolCallSegment) else None
-        if place == (transcript.round, index):
+        if not isinstance(segment, ToolCallSegment):
+            continue
+        if (segment.round, segment.index) == (transcript.round, index):
             if delta.get("id") not in {None, "", segment.call_id}:
                 break  # a server without indexes has begun another call
             return _replace_segment(transcript, at, replace(segment, arguments=segment.arguments + arguments))

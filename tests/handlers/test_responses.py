@@ -326,7 +326,7 @@ async def test_a_kept_response_is_read_listed_and_deleted(openai: AsyncOpenAI) -
     items = [{"role": "user", "content": text} for text in ("One", "Two", "Three")]
     response = await create(openai, input=items)
     assert (await openai.responses.retrieve(response.id)).to_dict() == response.to_dict()
-    listed = [item async for item in openai.responses.input_items.list(response.id, limit=2)]
+    listed: list[Any] = [item async for item in openai.responses.input_items.list(response.id, limit=2)]
     assert [item.content[0].text for item in listed] == ["Three", "Two", "One"]
     page = await openai.responses.input_items.list(response.id, order="asc", limit=1)
     assert (len(page.data), page.has_more) == (1, True)
@@ -336,7 +336,7 @@ async def test_a_kept_response_is_read_listed_and_deleted(openai: AsyncOpenAI) -
 
 
 async def test_the_items_that_were_asked_with_are_listed_as_openai_lists_them(http: HttpClient) -> None:
-    items = [
+    items: list[dict[str, Any]] = [
         {"role": "user", "content": "One"},
         {"type": "reasoning", "content": [{"type": "reasoning_text", "text": "Hm."}], "summary": []},
         {"role": "assistant", "content": "Two"},
