@@ -291,6 +291,8 @@ class EngineLoop:
         """Hold whatever is done for one sequence: a fault in it costs that request, and the loop goes on."""
         try:
             yield
+        except ConnectionError:  # nobody is left to be told; the process ends
+            raise
         except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report
             self._fail(sequence, error)
 

@@ -91,7 +91,7 @@ async def test_a_full_queue_is_told(http: HttpClient, engine: ScriptedEngine) ->
 
 
 @pytest.mark.parametrize(
-    "body", [{"prompt": [1, "a"]}, {"prompt": "a", "suffix": "b"}, {"prompt": "a", "stop": ["\x00", ""]}]
+    "body", [{"prompt": [1, "a"]}, {"prompt": "a", "suffix": "b"}, {"prompt": "a", "stop": ["\x00", 1]}]
 )
 async def test_a_wrong_field_is_named(http: HttpClient, engine: ScriptedEngine, body: dict[str, Any]) -> None:
     reply = await http.post(ROUTE, body)

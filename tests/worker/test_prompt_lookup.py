@@ -10,6 +10,7 @@ import pytest
 from mlx_lm.utils import load_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.engine.frames import Report
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.worker.prompt_lookup import PromptLookup
@@ -102,3 +103,28 @@ def test_nothing_of_a_request_lives_on_after_its_end(model: Any) -> None:
     caller.add("a", [1, 2, 3] * 20, 50, sampling=SamplingParams(temperature=0.0, logit_bias=NARROW))
     caller.run()
     assert not [each for each in gc.get_objects() if isinstance(each, Sequence)]
+
+
+def test_a_server_that_is_gone_fails_no_request(
+    tiny_checkpoint: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its socket breaks while a draft's tokens are reported, which is done within a request's guard."""
+    model, _ = load_model(tiny_checkpoint)
+    model.set_dtype(mx.float32)
+    caller = Caller(model, EngineConfig(prompt_lookup_tokens=8))
+    caller.add("a", [5, 6, 7, 8] * 20, max_tokens=60)
+
+    def gone(_: Report) -> None:
+        raise BrokenPipeError
+
+    loop: Any = caller.loop
+    step_with_draft = loop._step_with_draft
+
+    def last(*arguments: Any) -> None:
+        loop._post = gone
+        step_with_draft(*arguments)
+
+    loop._step_with_draft = last
+    with pytest.raises(BrokenPipeError):
+        caller.run()
+    assert "failed" not in caplog.text
