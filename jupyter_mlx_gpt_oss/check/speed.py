@@ -121,16 +121,17 @@ def judge_gaps(stream: Answer, read: Answer) -> CheckResult:
     beside = [gap for later, gap in gaps if read.asked_at <= later <= end]
     usual = median([gap for later, gap in gaps if later < read.asked_at] or [0.0])
     longest = max(beside, default=0.0)
+    chunk = max(read.chunk_tokens, default=None)
     figures = {
         "longest_gap_seconds": round(longest, 4),
         "usual_gap_seconds": round(usual, 4),
         "num_tokens_meanwhile": len(beside),
         "read_seconds": round(read.first_token_seconds, 3),
-        "largest_chunk_tokens": max(read.chunk_tokens, default=None),
+        "largest_chunk_tokens": chunk,
     }
     sentence = (
-        f"While a long prompt was read in chunks of up to {max(read.chunk_tokens, default=0)} tokens, a running answer waited {1000 * longest:.0f} ms at the most for its next "
-        f"token, usually {1000 * usual:.0f} ms."
+        f"While a long prompt was read in chunks of up to {chunk or 0} tokens, a running answer waited "
+        f"{1000 * longest:.0f} ms at the most for its next token, usually {1000 * usual:.0f} ms."
     )
     is_even = bool(beside) and longest <= max(MAX_GAP_SECONDS * _GAP_MARGIN, 2 * usual)
     status = Status.PASS if is_even else Status.WARN

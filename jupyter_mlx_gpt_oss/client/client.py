@@ -98,8 +98,7 @@ class Client:
             answer = self._get("../health", accepted=(200, 503))
         except ServerResponseError:
             return {}
-        is_ours = isinstance(answer, dict) and not ("error" in answer and "state" not in answer)
-        return answer if is_ours else {}
+        return answer if isinstance(answer, dict) and not _is_refusal(answer) else {}
 
     def chat(self, request: Mapping[str, Any]) -> Generator[Chunk | Progress, None, None]:
         """Stream one chat completion. Close the iterator to stop the generation at once.
@@ -216,9 +215,14 @@ def _read_object(response: http.client.HTTPResponse) -> dict[str, Any]:
     answer = _read_json(response)
     if not isinstance(answer, dict):
         return {}
-    if "error" in answer and "state" not in answer:  # some servers say so with status 200
+    if _is_refusal(answer):
         raise _error_from_body(answer, status=response.status)
     return answer
+
+
+def _is_refusal(answer: Mapping[str, Any]) -> bool:
+    """Say whether an answer with status 200 says that there is no such route, as some servers' do."""
+    return "error" in answer and "state" not in answer
 
 
 def _read_json(response: http.client.HTTPResponse) -> Any:

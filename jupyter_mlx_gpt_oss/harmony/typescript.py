@@ -18,9 +18,8 @@ _MAX_DEPTH = 50
 _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)  # RFC 6901, section 4
-_LINE_BREAKS = re.compile(
-    r"[\r\n]+"
-)  # no white space around it: of a long run of that, every place would be tried
+# Without the white space around it: of a long run of that, every place would be tried.
+_LINE_BREAKS = re.compile(r"[\r\n]+")
 _UNION_KEYS = ("anyOf", "oneOf")
 _SHAPES = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "items", "oneOf", "properties", "type"})
 _PLAIN_TYPES = {

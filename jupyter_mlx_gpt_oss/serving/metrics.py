@@ -92,10 +92,9 @@ class Metrics:
                 if is_queued and _is_begun(output):
                     is_queued = False
                     self._queue_time.observe(now - asked)
+                # Some engines tell of them with the first token, remote ones with the last.
                 if isinstance(output, TokenOutput) and output.num_cached_tokens > num_cached_tokens:
-                    self._cached_tokens.inc(
-                        output.num_cached_tokens - num_cached_tokens
-                    )  # remote ones say so last
+                    self._cached_tokens.inc(output.num_cached_tokens - num_cached_tokens)
                     num_cached_tokens = output.num_cached_tokens
                 if isinstance(output, TokenOutput) and output.token_ids:
                     self._observe(

@@ -63,12 +63,15 @@ class Pace:
         """Return how many prompt tokens the next step may compute beside the sequences that decode."""
         if num_decoding and self._owed_seconds:
             return 0
-        seconds = self._prefill_seconds(num_decoding)
-        is_bound = num_decoding and not self._is_turn
-        if is_bound or self._token_seconds is None:
-            return self._affordable(seconds)
-        worthwhile = _WORTHWHILE_TOKENS * self._token_seconds
-        return self._affordable(max(seconds, min(worthwhile, _MOST_STEPS * self._max_step_seconds)))
+        decode_seconds = self._decoding(num_decoding)
+        left = self._max_gap_seconds - decode_seconds
+        token_seconds = self._token_seconds or 0.0
+        # The bound cannot be kept, whatever is read: without a turn of their own prompts would hardly move.
+        self._is_turn = num_decoding > 0 and left < _LEAST_TOKENS * token_seconds
+        if num_decoding and not self._is_turn:
+            return self._affordable(max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left))
+        worthwhile = min(_WORTHWHILE_TOKENS * token_seconds, _MOST_STEPS * self._max_step_seconds)
+        return self._affordable(max(self._max_step_seconds, decode_seconds, worthwhile))
 
     def ahead_tokens(self) -> int:
         """Return how many tokens may be read that nobody has asked for: a request that comes meanwhile waits for them."""
@@ -87,15 +90,3 @@ class Pace:
             return num_decoding * (self._token_seconds or 0.0)
         nearest = min(self._decode_seconds, key=lambda number: abs(number - num_decoding))
         return self._decode_seconds[nearest] * num_decoding / nearest
-
-    def _prefill_seconds(self, num_decoding: int) -> float:
-        """Return for how long the next step may read prompts."""
-        self._is_turn = False
-        if not num_decoding:
-            return self._max_step_seconds
-        decode_seconds = self._decoding(num_decoding)
-        left = self._max_gap_seconds - decode_seconds
-        if left < _LEAST_TOKENS * (self._token_seconds or 0.0):
-            self._is_turn = True
-            return max(self._max_step_seconds, decode_seconds)
-        return max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left)
