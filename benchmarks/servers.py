@@ -53,10 +53,15 @@ Figures = dict[str, float]
 
 @dataclass(slots=True)
 class Stream:
-    """What was seen of one streamed answer. Seconds, counted from the request."""
+    """What was seen of one streamed answer. Seconds, counted from the request.
+
+    `longest_gap` is one within the reasoning or within the text: between them stands a header of several tokens, which this
+    server shows nobody.
+    """
 
     first: float = 0.0
     last: float = 0.0
+    is_reasoning: bool = False
     longest_gap: float = 0.0
     num_tokens: int = 0
     num_prompt: int = 0
@@ -88,7 +93,9 @@ class Stream:
         self.reasoning += reasoning
         for call in calls:
             self._take_call(call)
-        self.longest_gap = max(self.longest_gap, now - self.last if self.last else 0.0)
+        if self.last and self.is_reasoning == bool(reasoning):
+            self.longest_gap = max(self.longest_gap, now - self.last)
+        self.is_reasoning = bool(reasoning)
         self.first = self.first or now
         self.last = now
 

@@ -83,7 +83,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     engine_url = Unicode(
         "",
         help="The base URL of a remote engine, such as `http://host:8000/v1`: vLLM's, or a server of this package. Several, "
-        "with spaces between: requests go to the least busy one. Empty: the model runs here.",
+        "with spaces between: a conversation goes to the one that knows it, all else to the least busy. Empty: the model runs here.",
     ).tag(config=True)
     preload = Bool(
         default_value=False, help="Load the model when the server starts, not with the first request."

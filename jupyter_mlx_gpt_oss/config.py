@@ -107,7 +107,7 @@ class GptOssRemote(Configurable):
     health_interval_seconds = Float(
         10.0,
         min=0.1,
-        help="Seconds between two questions to a remote engine that failed, whether it is back.",
+        help="Seconds between two checks whether a remote engine that failed is back.",
     ).tag(config=True)
     salts_cache = Bool(
         default_value=True,

@@ -163,7 +163,7 @@ print(agent.run_sync("Hello").output)
     ),
     ClientSnippet(
         "jupyter-ai's %%ai",
-        "In a notebook of this server, after pip install jupyter-ai-magics. A cell then begins with "
+        'In a notebook of this server, after pip install jupyter-ai-magics "langchain-openai<1". A cell then begins with '
         "%%ai openai-chat-custom:gpt-oss-20b.",
         """\
 import os

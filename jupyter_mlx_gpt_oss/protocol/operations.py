@@ -16,6 +16,7 @@ from jupyter_mlx_gpt_oss.errors import (
     EngineDeadError,
     EngineError,
     GptOssError,
+    IdentityUnavailableError,
     InvalidRequestError,
     MethodNotAllowedError,
     ModelLoadError,
@@ -60,6 +61,7 @@ ALWAYS: Errors = (
     InvalidRequestError,
     AuthenticationError,
     PermissionDeniedError,
+    IdentityUnavailableError,
     MethodNotAllowedError,
     GptOssError,
 )

@@ -36,12 +36,12 @@ ENGINE = "--GptOss.engine_class=tests.support.scripted_engine.ScriptedEngine"
 INTRODUCTION = """# Who gets what
 
 Every route, by every way in, on every kind of server: the status that a test got (tests/handlers/test_access_table.py), which
-fails when one is another. `UPDATE_TABLES=1` has it write this page. What the ways are, and why it is so, says
-[security.md](security.md).
+fails when one is another. `UPDATE_TABLES=1` has it write this page. [security.md](security.md) says what the ways are, and why
+it is so.
 
 Whoever is let in gets 200 here, or 404 for what is not there (`demo` is a model, and no response); 401, 403 and 302, to log in,
 are refusals; "-": there is no such way. A JupyterHub's server takes a token from a URL only where JUPYTERHUB_ALLOW_TOKEN_IN_URL
-is set, as here. A page of another site that is allowed to ask is not yet allowed to read what it is answered by the browser's cookie:
+is set, as here. A page of another site that may ask may not yet read an answer that the browser's cookie was sent for:
 that is `ServerApp.allow_credentials`. A preflight is a browser's question whether a page of `https://other.example` may
 send the request; it goes on if the answer says yes. A request with OPTIONS gets no content by any way. The `api/` routes are
 Jupyter's own, which the scoped key must not open.
