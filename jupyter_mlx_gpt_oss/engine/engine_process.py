@@ -72,6 +72,7 @@ class EngineProcess:
         self._loading_log = LoadingLog()
         self._status = EngineStatus(state=EngineState.UNLOADED)
         self._change = asyncio.Lock()
+        self._opening: asyncio.Task[WorkerConnection] | None = None
         self._idle_timer: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
         self._num_restarts = 0
@@ -93,7 +94,9 @@ class EngineProcess:
             self._config = replace(self._config, model=model)
         config = self._config
         try:
-            return await asyncio.shield(await self._start())
+            loaded = await self._start()
+            assert loaded is not None
+            return await asyncio.shield(loaded)
         except EngineError:
             if self._config is config:  # else another model has been asked for meanwhile
                 self._config = self._loaded_config
@@ -108,8 +111,8 @@ class EngineProcess:
         try:
             # A restart sends all that wait, once it has a process.
             if self._worker is not None or not self._is_restarting:
-                loaded = await self._start()
-                if loaded.done() and not loaded.exception():
+                loaded = await self._start(stream)
+                if loaded is not None and loaded.done() and not loaded.exception():
                     self._send(stream)
             while True:
                 news = await stream.next()
@@ -131,6 +134,8 @@ class EngineProcess:
 
     async def unload(self) -> None:
         """Give all memory of the model back; open requests end with EngineDeadError."""
+        if self._opening is not None:
+            self._opening.cancel()  # ranks may take minutes to find each other, and whoever starts them has the lock
         async with self._change:
             await self._end(_UNLOADED)
 
@@ -140,23 +145,35 @@ class EngineProcess:
 
     # -- the life of the process ----------------------------------------------------------------------------------
 
-    async def _start(self) -> asyncio.Future[ModelInfo]:
-        """Start the process if there is none; return the future of its model."""
+    async def _start(self, stream: Stream | None = None) -> asyncio.Future[ModelInfo] | None:
+        """Start the process if there is none; return the future of its model.
+
+        Args:
+            stream: for whom; if it has ended before it was its turn, nothing is started for it, and None returned.
+        """
         async with self._change:
+            if stream is not None and stream.is_finished:
+                return None
             if self._worker is None:
+                if asyncio.current_task() is not self._restarting:
+                    self._num_crashes_in_a_row = 0
                 self._cancel_idle_timer()  # it would end this loading; a loaded model starts it anew
                 self._status = EngineStatus(state=EngineState.LOADING)
                 self._loaded = asyncio.get_running_loop().create_future()
                 self._loaded.add_done_callback(_ignore_failure)
                 try:
-                    self._worker = await WorkerConnection.open(self._config.hostfile)
+                    self._opening = asyncio.create_task(WorkerConnection.open(self._config.hostfile))
+                    self._worker = await self._opening
                 except OSError as error:
                     reason = error.strerror or type(error).__name__  # its text has paths of the server
                     self._status = EngineStatus(state=EngineState.FAILED, error=reason)
                     raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
-                except asyncio.CancelledError:  # whoever asked first has gone; the next one starts it
+                except asyncio.CancelledError:
                     self._status = EngineStatus(state=EngineState.UNLOADED)
-                    raise
+                    task = asyncio.current_task()
+                    if task is not None and task.cancelling():
+                        raise  # whoever asked first has gone; the next one starts it
+                    raise EngineDeadError(_UNLOADED) from None
                 self._worker.send(Start(self._config))
                 self._reader = asyncio.create_task(self._read(self._worker), name="gpt-oss engine reports")
             assert self._loaded is not None

@@ -8,6 +8,7 @@ import logging
 import socket
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import ExitStack
 
 from jupyter_mlx_gpt_oss.engine.frames import (
     MAX_FRAME_BYTES,
@@ -48,23 +49,22 @@ class WorkerConnection:
             reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_FRAME_BYTES)
             return cls(process, reader, writer)
         ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "jupyter_mlx_gpt_oss.worker",
-                str(theirs.fileno()),
-                pass_fds=[theirs.fileno()],
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.DEVNULL,  # libraries print; the server's stdout is not theirs
-                start_new_session=True,  # Ctrl-C in the server's terminal is the server's to handle
-            )
-        except OSError:
-            ours.close()
-            raise
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_FRAME_BYTES)
+        with ExitStack() as undo:  # also where whoever opens it is cancelled
+            undo.callback(ours.close)
+            with theirs:
+                process = await asyncio.create_subprocess_exec(
+                    sys.executable,
+                    "-m",
+                    "jupyter_mlx_gpt_oss.worker",
+                    str(theirs.fileno()),
+                    pass_fds=[theirs.fileno()],
+                    stdin=asyncio.subprocess.DEVNULL,
+                    stdout=asyncio.subprocess.DEVNULL,  # libraries print; the server's stdout is not theirs
+                    start_new_session=True,  # Ctrl-C in the server's terminal is the server's to handle
+                )
+            undo.callback(process.kill)
+            reader, writer = await asyncio.open_connection(sock=ours, limit=MAX_FRAME_BYTES)
+            undo.pop_all()
         return cls(process, reader, writer)
 
     @property

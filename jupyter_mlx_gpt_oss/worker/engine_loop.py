@@ -65,6 +65,7 @@ class EngineLoop:
             lambda: MemoryBudget.measure(loaded.model, config.prefix_cache_bytes), MemoryBudget
         )
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
+        self._max_prefill_tokens = config.max_prefill_tokens
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
         self._runner = make_runner(loaded, self._caches, ranks)
         self._compiler = GrammarCompiler(self._constraints.compile)
@@ -89,7 +90,7 @@ class EngineLoop:
         """Carry out a command; takes effect with the next step."""
         match command:
             case Generate(request=request):
-                self._ahead.stop()
+                self._stop_ahead()
                 self._add(request)
             case Abort(request_id=request_id):
                 self._compiler.forget(request_id)
@@ -98,7 +99,8 @@ class EngineLoop:
                     self._keep(aborted)
                 self._report([], 0.0)
             case Precompute(prompt_token_ids=prompt_token_ids):
-                self._ahead.add(prompt_token_ids)
+                if self._memory.can_keep(len(prompt_token_ids)):
+                    self._ahead.add(prompt_token_ids)
             case _:
                 raise AssertionError(f"{type(command).__name__} comes once, before the model is loaded")
 
@@ -158,7 +160,7 @@ class EngineLoop:
             sequence = self._compiling.pop(request_id)
             with self._guard(sequence):
                 sequence.constraint = self._compiler.take(request_id)
-                self._ahead.stop()
+                self._stop_ahead()
                 self._scheduler.add(sequence)
 
     @property
@@ -167,8 +169,6 @@ class EngineLoop:
 
     def _may_run(self, sequence: Sequence) -> bool:
         running = self._scheduler.running
-        if not self._memory.fits(sequence, running):
-            return False
         # A prompt that begins as one that is being read, such as each of `n` answers, waits until it can share it.
         try:
             return not any(self._caches.is_worth_waiting_for(other, sequence) for other in running)
@@ -179,7 +179,7 @@ class EngineLoop:
             return True
 
     def _admit(self) -> None:
-        for sequence in self._scheduler.admit(self._may_run):
+        for sequence in self._scheduler.admit(self._may_run, self._memory.fits):
             with self._guard(sequence):
                 self._caches.begin(sequence)
 
@@ -199,6 +199,7 @@ class EngineLoop:
     def _compute_safely(self, chunks: list[Chunk], *, goes_on: bool = False) -> list[RequestOutput]:
         """Compute a step; one that fails is taken apart, so that it costs only the sequence at fault."""
         outputs: list[RequestOutput] = []
+        ends = [chunk.sequence.num_computed + chunk.num_tokens for chunk in chunks]
         if len(chunks) == 1:
             with self._guard(chunks[0].sequence):
                 outputs += self._hand_out(chunks, self._runner.run(chunks, goes_on=goes_on))
@@ -212,12 +213,24 @@ class EngineLoop:
                 _log.warning(
                     "a step of %d sequences failed, each is tried alone", len(chunks), exc_info=error
                 )
-        for chunk in chunks:  # caches may hold half of the failed step: each begins anew from what is kept
+        for chunk, end in zip(chunks, ends, strict=True):
             with self._guard(chunk.sequence):
-                self._caches.begin(chunk.sequence)
-                retried = Chunk(chunk.sequence, min(chunk.num_tokens, chunk.sequence.num_next))
-                outputs += self._hand_out([retried], self._runner.run([retried], goes_on=False))
+                outputs += self._compute_alone(chunk.sequence, end)
         return outputs
+
+    def _compute_alone(self, sequence: Sequence, end: int) -> list[RequestOutput]:
+        """Compute a sequence up to a position, from what is kept: its caches may hold half of a failed step.
+
+        All the way, since whatever fails at that position would not be found before it.
+        """
+        self._caches.begin(sequence)
+        while True:
+            left = max(1, end - sequence.num_computed)
+            chunk = Chunk(sequence, min(left, sequence.num_next, self._max_prefill_tokens))
+            outputs = self._hand_out([chunk], self._runner.run([chunk], goes_on=False))
+            if sequence.num_computed >= end:
+                return outputs
+            self._report(outputs, 0.0)  # that it is not stuck
 
     def _step_with_draft(self, chunk: Chunk, draft: list[int], start: float) -> None:
         """Compute one step of a sequence that decodes alone, and check a guess of its next tokens in it."""
@@ -269,6 +282,11 @@ class EngineLoop:
     def _finish(self, sequence: Sequence) -> None:
         self._scheduler.remove(sequence.request.request_id)
         self._finished.append(sequence)
+
+    def _stop_ahead(self) -> None:
+        """Let go of what is read ahead, whose memory a request may need; what is computed of it is kept, as far as may be."""
+        if sequence := self._ahead.stop():
+            self._keep(sequence)
 
     def _compute_ahead(self) -> None:
         """Read a little more of the prompt that is read ahead; nobody waits for it, so its failure is nobody's."""

@@ -1,5 +1,6 @@
 """The memory that is free once the weights are loaded, shared out between running sequences and the prefix cache."""
 
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,9 @@ import psutil
 
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
+_log = logging.getLogger(__name__)
 _PREFIX_CACHE_SHARE = 4  # one part of so many
+_RUNNING_SHARE = 4  # one part of so many at the least, however much the prefix cache is given
 _OUTPUT_TOKENS = (
     2_048  # of an answer, as far as it is projected; most end sooner, and few are asked for a limit
 )
@@ -36,7 +39,16 @@ class MemoryBudget:
             prefix_cache_bytes: as configured; None: a quarter of what is free.
         """
         free = free_bytes()
-        kept = free // _PREFIX_CACHE_SHARE if prefix_cache_bytes is None else prefix_cache_bytes
+        kept = free // _PREFIX_CACHE_SHARE
+        if prefix_cache_bytes is not None:
+            kept = min(prefix_cache_bytes, free - free // _RUNNING_SHARE)
+            if kept < prefix_cache_bytes:
+                _log.warning(
+                    "the prefix cache has %d bytes and not the %d of its option: %d are free, and answers need some",
+                    kept,
+                    prefix_cache_bytes,
+                    free,
+                )
         arguments = model.args
         num_full = model.model.layer_types.count("full_attention")
         entry_bytes = model.model.norm.weight.itemsize
@@ -46,13 +58,17 @@ class MemoryBudget:
         per_layer = 2 * num_heads * arguments.head_dim * entry_bytes
         num_sliding = len(model.model.layer_types) - num_full
         window = num_sliding * per_layer * arguments.sliding_window
-        return cls(min(kept, free), max(0, free - kept), num_full * per_layer, window)
+        return cls(kept, free - kept, num_full * per_layer, window)
 
     def fits(self, sequence: Sequence, running: Iterable[Sequence]) -> bool:
         """Whether a sequence can run beside others; alone, whether its prompt can run at all."""
         others = sum(self._projected(other) for other in running)
         needed = self._projected(sequence) if others else len(sequence.token_ids) * self.bytes_per_token
         return others + needed <= self.running_bytes
+
+    def can_keep(self, num_tokens: int) -> bool:
+        """Whether the prefix cache has room for a prompt of so many tokens, if it holds nothing else."""
+        return num_tokens * self.bytes_per_token + self.window_bytes <= self.prefix_cache_bytes
 
     def live_bytes(self, running: Iterable[Sequence]) -> int:
         """Return what the keys and values of running sequences take."""

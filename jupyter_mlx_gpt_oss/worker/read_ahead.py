@@ -31,11 +31,12 @@ class ReadAhead:
         """Put a prompt first."""
         self._prompts.append(prompt_token_ids)
 
-    def stop(self) -> None:
-        """Let go of what is computed, whose memory a request may need; it begins anew when nobody waits."""
-        if self._current is not None:
-            self.add(self._current.request.prompt_token_ids)
-            self._current = None
+    def stop(self) -> Sequence | None:
+        """Return the prompt that is being read, if there is one; it is begun anew when nobody waits."""
+        sequence, self._current = self._current, None
+        if sequence is not None:
+            self.add(sequence.request.prompt_token_ids)
+        return sequence
 
     def take(self) -> Sequence | None:
         """Return what to go on with; None if everything is known meanwhile."""

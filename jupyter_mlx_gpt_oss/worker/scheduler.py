@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
+_MOST_PASSED = 8  # sequences that start before one for which there is no memory yet
 _OLDEST_SHARE = 4  # one part of so many of the prefill budget goes to the oldest prompt, however long it is
 
 
@@ -81,25 +82,41 @@ class Scheduler:
                     return sequence
         return None
 
-    def admit(self, may_run: Callable[[Sequence], bool]) -> list[Sequence]:
+    def admit(
+        self,
+        may_run: Callable[[Sequence], bool],
+        fits: Callable[[Sequence, Iterable[Sequence]], bool] = lambda *_: True,
+    ) -> list[Sequence]:
         """Move sequences from the queue to those that run; return them.
 
         Args:
             may_run: whether a sequence can start now; one that cannot keeps its place, and lets others pass.
+            fits: whether there is memory for a sequence beside those that run. One for which there is none lets a few others
+                pass, and then nobody, so that smaller ones cannot keep it out for ever.
         """
         admitted: list[Sequence] = []
         if not self.can_admit:  # the usual step: nothing is sorted
             return admitted
+        passed: list[Sequence] = []
         for sequence in self._in_turn():
             if len(self._running) >= self._max_running:
                 break
-            if may_run(sequence):
-                self._waiting.remove(sequence)
-                self._running.append(sequence)
+            if not fits(sequence, self._running):
+                if sequence.num_passed >= _MOST_PASSED:
+                    break
+                passed.append(sequence)
+            elif may_run(sequence):
+                self._start(sequence)
                 admitted.append(sequence)
-                self._num_admitted += 1
-                self._last_turns[sequence.request.caller] = self._num_admitted
+                for large in passed:
+                    large.num_passed += 1
         return admitted
+
+    def _start(self, sequence: Sequence) -> None:
+        self._waiting.remove(sequence)
+        self._running.append(sequence)
+        self._num_admitted += 1
+        self._last_turns[sequence.request.caller] = self._num_admitted
 
     def _in_turn(self) -> list[Sequence]:
         """Return what waits: callers with the fewest sequences here first, then those whose last turn is longest ago."""

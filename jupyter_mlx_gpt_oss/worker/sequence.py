@@ -28,6 +28,8 @@ class Sequence:
     """Prompt tokens that were found in the prefix cache and did not have to be computed."""
     replay_end: int = 0
     """Up to here tokens are computed again, to rebuild the sliding layers; 0: nowhere."""
+    num_passed: int = 0
+    """How many others have started before it since there was no memory for it."""
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     """Taken so far, by position."""
     token_ids: list[int] = field(init=False)

@@ -22,6 +22,7 @@ from jupyter_mlx_gpt_oss.engine.request import (
     TokenOutput,
 )
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
 from jupyter_mlx_gpt_oss.errors import (
     ContextLengthError,
     EngineDeadError,
@@ -331,6 +332,87 @@ def test_unloading_ends_the_process_and_the_next_request_loads_again(
         assert _workers() == []
         assert engine.status().state is EngineState.UNLOADED
         assert len((await _tokens(engine, _request()))[0]) == 20
+
+    runner.run(run())
+
+
+def test_unloading_does_not_wait_for_a_process_that_is_being_started(
+    runner: asyncio.Runner, tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    is_begun, is_cancelled = asyncio.Event(), asyncio.Event()
+
+    async def hang(_: str) -> WorkerConnection:
+        is_begun.set()
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            is_cancelled.set()
+            raise
+        raise AssertionError
+
+    async def run(engine: EngineProcess) -> None:
+        monkeypatch.setattr(
+            WorkerConnection, "open", hang
+        )  # as ranks do that wait for a machine which is gone
+        asked = asyncio.create_task(_tokens(engine, _request()))
+        await is_begun.wait()
+        async with asyncio.timeout(10):
+            await engine.unload()
+        assert is_cancelled.is_set()
+        with pytest.raises(EngineDeadError, match="unloaded"):
+            await asked
+        assert engine.status().state is EngineState.UNLOADED
+        monkeypatch.undo()
+        assert len((await _tokens(engine, _request()))[0]) == 20
+
+    _with_own_engine(runner, run, EngineConfig(model=str(tiny_checkpoint)))
+
+
+def test_a_request_that_ends_before_its_turn_loads_nothing(
+    runner: asyncio.Runner, engine: EngineProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    close, may_close = WorkerConnection.close, asyncio.Event()
+
+    async def slow(connection: WorkerConnection, seconds: float) -> int | None:
+        await may_close.wait()
+        return await close(connection, seconds)
+
+    async def run() -> None:
+        await engine.load()
+        monkeypatch.setattr(WorkerConnection, "close", slow)
+        first = asyncio.create_task(engine.unload())
+        second = asyncio.create_task(engine.unload())
+        await asyncio.sleep(0)
+        asked = asyncio.create_task(_tokens(engine, _request()))
+        await until(lambda: bool(engine._requests))
+        may_close.set()
+        await asyncio.gather(first, second)
+        with pytest.raises(EngineDeadError):
+            await asked
+        assert engine._worker is None
+        assert _workers() == []
+
+    runner.run(run())
+
+
+def test_a_process_that_dies_in_a_load_of_its_own_is_not_started_again(
+    runner: asyncio.Runner, engine: EngineProcess
+) -> None:
+    async def run() -> None:
+        async with aclosing(engine.generate(_request("cut", max_tokens=100_000))) as news:
+            async for output in news:
+                if isinstance(output, TokenOutput):
+                    _workers()[0].kill()
+                    break
+            await until(lambda: engine.status().state is EngineState.LOADING)
+        await engine.unload()  # of a load after a crash, which no step followed
+        await until(lambda: not _workers())
+        loading = asyncio.create_task(engine.load())
+        await until(lambda: bool(_workers()))
+        _workers()[0].kill()
+        with pytest.raises(EngineDeadError, match="ended while it loaded"):
+            await loading
+        assert engine.status().state is EngineState.FAILED
 
     runner.run(run())
 

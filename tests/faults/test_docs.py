@@ -18,6 +18,18 @@ TESTS = {
     "it stops without ending": (ENGINE, "test_a_worker_that_falls_silent_is_replaced"),
     "it runs out of memory": (OWN_ENGINE, "test_memory_that_runs_out_ends_in_an_error_or_in_a_new_process"),
     "it ends while it loads the model": (OWN_ENGINE, "test_a_process_that_ends_while_it_loads_is_told"),
+    "the model is unloaded while the process is being started": (
+        ENGINE,
+        "test_unloading_does_not_wait_for_a_process_that_is_being_started",
+    ),
+    "one sequence's step fails, wherever": (
+        "tests/worker/test_prefix_cache.py",
+        "test_a_fault_that_comes_back_only_where_it_was_costs_only_the_sequence_at_fault",
+    ),
+    "a request finds no memory beside those that run": (
+        "tests/worker/test_memory.py",
+        "test_a_large_request_is_not_passed_by_small_ones_for_ever",
+    ),
     "the model is larger than the memory": (CHECKPOINT, "test_a_model_larger_than_the_memory_is_refused"),
     "the checkpoint is broken, cut off or incomplete": (CHECKPOINT, "test_a_cut_off_weight_file_is_refused"),
     "the connection breaks during a download": (LOADING, "test_a_fault_in_loading_is_reported"),

@@ -7,6 +7,7 @@ import pytest
 from mlx_lm.utils import load_model as load_mlx_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
+from jupyter_mlx_gpt_oss.worker import memory
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget, usable_bytes
 from tests.support.loop_caller import Caller
 
@@ -69,3 +70,32 @@ def test_a_request_waits_until_its_keys_and_values_fit_beside_those_that_run(tin
     caller.run()
     assert {name: len(tokens) for name, tokens in caller.tokens.items()} == dict.fromkeys(caller.tokens, 20)
     assert not caller.failed
+
+
+def test_a_large_request_is_not_passed_by_small_ones_for_ever(tiny_checkpoint: Path) -> None:
+    model, _ = load_mlx_model(tiny_checkpoint)
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=0))
+    budget = caller.loop._memory
+    caller.loop._memory = replace(budget, running_bytes=150 * budget.bytes_per_token)
+    caller.add("small 0", [1] * 20, max_tokens=10)
+    caller.add("small 1", [2] * 20, max_tokens=15)
+    caller.loop.step()
+    caller.add("large", [3] * 120, max_tokens=20)
+    for number in range(2, 40):
+        caller.add(f"small {number}", [number] * 20, max_tokens=10)
+    while not caller.tokens["large"]:
+        caller.loop.step()
+    assert 4 <= sum(name != "large" for name, tokens in caller.tokens.items() if tokens) <= 12
+    caller.run()
+    assert len(caller.tokens) == 41
+    assert not caller.failed
+
+
+def test_answers_have_memory_whatever_the_prefix_cache_is_given(
+    tiny_checkpoint: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model, _ = load_mlx_model(tiny_checkpoint)
+    monkeypatch.setattr(memory, "free_bytes", lambda: GIB)
+    budget = MemoryBudget.measure(model, 2 * GIB)
+    assert budget.running_bytes == GIB // 4
+    assert budget.prefix_cache_bytes == GIB - GIB // 4

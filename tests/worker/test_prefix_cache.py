@@ -2,7 +2,7 @@
 
 import random
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import mlx.core as mx
 import pytest
@@ -11,6 +11,7 @@ from mlx_lm.utils import load_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.frames import Abort, Precompute
+from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
@@ -335,6 +336,59 @@ def test_a_step_that_fails_costs_only_the_sequence_at_fault(model: Any) -> None:
         steps = generate_step(mx.array(prompts[name]), model, max_tokens=8)
         assert caller.tokens[name] == [int(token) for token, _ in steps]
         assert caller.cached[name] == 0  # what it found again was its own
+
+
+def test_a_fault_that_comes_back_only_where_it_was_costs_only_the_sequence_at_fault(model: Any) -> None:
+    class Spent:
+        """A grammar that cannot go on behind its fifth token."""
+
+        num_taken = 0
+
+        def accept(self, _: int) -> None:
+            self.num_taken += 1
+
+        def allowed(self) -> None:
+            if self.num_taken >= 5:
+                raise InvalidRequestError("too complex")
+
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    prompts = {name: _tokens(40, seed=seed) for seed, name in enumerate(("a", "b"))}
+    for name, prompt in prompts.items():
+        caller.add(name, prompt, 30)
+    caller.loop.step()
+    [culprit] = [each for each in caller.loop._scheduler.running if each.request.request_id == "b"]
+    culprit.constraint = cast(Any, Spent())
+    for _ in range(100):
+        if not caller.loop.is_idle:
+            caller.loop.step()
+    assert caller.failed == {"b": InvalidRequestError.code}
+    assert len(caller.tokens["b"]) == 5
+    steps = generate_step(mx.array(prompts["a"]), model, max_tokens=30)
+    assert caller.tokens["a"] == [int(token) for token, _ in steps]
+
+
+@pytest.mark.parametrize("prefix_cache_bytes", [0, 100_000])
+def test_what_cannot_be_kept_is_not_read_ahead(model: Any, prefix_cache_bytes: int) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=prefix_cache_bytes))
+    caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
+    assert caller.loop.is_idle
+
+
+def test_what_is_read_ahead_gets_on_however_often_requests_come(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, max_prefill_tokens=8))
+    caller.loop.take(Precompute(tuple(_tokens(150, seed=1))))
+    monkeypatch.setattr(caller.loop._pace, "ahead_tokens", lambda: 8)
+    for number in range(20):
+        caller.loop.step()
+        caller.add(f"r{number}", _tokens(5, seed=100 + number), 1)
+        while caller.loop._has_sequences:
+            caller.loop.step()
+    assert caller.loop.is_idle
+    caller.add("next turn", [*_tokens(150, seed=1), 5], 1)
+    caller.run()
+    assert caller.cached["next turn"] >= 149
 
 
 def test_a_prompt_that_does_not_fit_into_memory_is_refused_with_both_numbers(model: Any) -> None:
