@@ -120,6 +120,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             config=self._serving_config,
             model_name=self._model_name,
             version=__version__,
+            max_requests_per_user=None if self.engine_url else self._engine_options.max_requests_per_user,
         )
 
     @cached_property

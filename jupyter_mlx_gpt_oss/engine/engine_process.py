@@ -155,29 +155,33 @@ class EngineProcess:
             if stream is not None and stream.is_finished:
                 return None
             if self._worker is None:
-                if asyncio.current_task() is not self._restarting:
-                    self._num_crashes_in_a_row = 0
-                self._cancel_idle_timer()  # it would end this loading; a loaded model starts it anew
-                self._status = EngineStatus(state=EngineState.LOADING)
-                self._loaded = asyncio.get_running_loop().create_future()
-                self._loaded.add_done_callback(_ignore_failure)
-                try:
-                    self._opening = asyncio.create_task(WorkerConnection.open(self._config.hostfile))
-                    self._worker = await self._opening
-                except OSError as error:
-                    reason = error.strerror or type(error).__name__  # its text has paths of the server
-                    self._status = EngineStatus(state=EngineState.FAILED, error=reason)
-                    raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
-                except asyncio.CancelledError:
-                    self._status = EngineStatus(state=EngineState.UNLOADED)
-                    task = asyncio.current_task()
-                    if task is not None and task.cancelling():
-                        raise  # whoever asked first has gone; the next one starts it
-                    raise EngineDeadError(_UNLOADED) from None
-                self._worker.send(Start(self._config))
-                self._reader = asyncio.create_task(self._read(self._worker), name="gpt-oss engine reports")
+                await self._open_worker()
             assert self._loaded is not None
             return self._loaded
+
+    async def _open_worker(self) -> None:
+        """Start the process; called with the lock."""
+        if asyncio.current_task() is not self._restarting:
+            self._num_crashes_in_a_row = 0
+        self._cancel_idle_timer()  # it would end this loading; a loaded model starts it anew
+        self._status = EngineStatus(state=EngineState.LOADING)
+        self._loaded = asyncio.get_running_loop().create_future()
+        self._loaded.add_done_callback(_ignore_failure)
+        self._opening = asyncio.create_task(WorkerConnection.open(self._config.hostfile))
+        try:
+            worker = self._worker = await self._opening
+        except OSError as error:
+            reason = error.strerror or type(error).__name__  # its text has paths of the server
+            self._status = EngineStatus(state=EngineState.FAILED, error=reason)
+            raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
+        except asyncio.CancelledError:
+            self._status = EngineStatus(state=EngineState.UNLOADED)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise  # whoever asked first has gone; the next one starts it
+            raise EngineDeadError(_UNLOADED) from None
+        worker.send(Start(self._config))
+        self._reader = asyncio.create_task(self._read(worker), name="gpt-oss engine reports")
 
     async def _read(self, worker: WorkerConnection) -> None:
         """Take the worker's reports until it ends; what it left unfinished goes on in a new one."""

@@ -144,17 +144,21 @@ def _strict_schema(parameters: Any, param: str) -> Mapping[str, Any]:
 
 
 def _lark(calls: Sequence[_Call], choice: ToolChoice, *, has_thoughts: bool, is_json: bool) -> str:
-    """Return the turn: thoughts and preambles, then one call or the answer. A preamble would spoil a JSON answer."""
-    free = "(thought | preamble)*" if has_thoughts else "no_thought? preamble*"
-    quiet = "thought*" if has_thoughts else "no_thought?"
+    """Return the turn: thoughts and preambles, then one call or the answer.
+
+    Where JSON is asked for there is no preamble, before a call neither: a client reads all content as that JSON.
+    """
+    before = "(thought | preamble)*" if has_thoughts else "no_thought? preamble*"
+    if is_json:
+        before = "thought*" if has_thoughts else "no_thought?"
     turns = []
     rules = []
     if calls:
-        turns.append(f"{free} call")
+        turns.append(f"{before} call")
         rules.append(f"call: ({' | '.join(f'call_{index}' for index in range(len(calls)))}) <|call|>")
         rules += [_call_rule(index, call) for index, call in enumerate(calls)]
     if not choice.is_required:
-        turns.append(f"{quiet if is_json else free} answer")
+        turns.append(f"{before} answer")
         rules.append(_JSON_ANSWER if is_json else _TEXT_ANSWER)
     return "\n".join([f"start: {' | '.join(turns)}", *rules, _RULES])
 

@@ -86,7 +86,7 @@ def render_chat(
     return list(prompt.token_ids)
 
 
-def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
+def render_prompt(  # noqa: PLR0913  OpenAI's fields, and a few more
     messages: Sequence[Mapping[str, Any]],
     tools: Sequence[Mapping[str, Any]] = (),
     *,
@@ -94,18 +94,20 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     current_date: str | date | None = None,
     response_format: Mapping[str, Any] | None = None,
     tool_choice: str | Mapping[str, Any] = "auto",
+    continues_last: bool = True,
     as_sampled: AsSampled = _never_sampled,
     limits: PromptLimits = NO_LIMITS,
 ) -> Prompt:
     """Render OpenAI's JSON to a prompt that ends in `<|start|>assistant`, and in what opens the answer, if anything.
 
     Args:
-        messages: chat messages; a last assistant message with content is continued.
+        messages: chat messages.
         tools: tool definitions, `type: function`, and `{"type": "python"}` for GPT-OSS's own python tool.
         reasoning_effort: none, minimal, low, medium, high, xhigh or max; none opens the answer after an empty analysis.
         current_date: `YYYY-MM-DD`; None is today.
         response_format: OpenAI's; a schema is told to the model here, and held to by the grammar.
         tool_choice: OpenAI's; none leaves the tools out.
+        continues_last: go on with the answer of a last assistant message that has one; else another turn begins behind it.
         as_sampled: asked for each assistant message whose analysis stands in the prompt.
         limits: of the prompt.
 
@@ -123,7 +125,7 @@ def render_prompt(  # noqa: PLR0913  OpenAI's fields, and one more
     if tool_choice == "none":
         functions, has_python = [], False
     last = conversation[-1]
-    continued = last if isinstance(last, AssistantMessage) and last.is_final else None
+    continued = last if continues_last and isinstance(last, AssistantMessage) and last.is_final else None
     if continued:  # its analysis stays: the answer is not finished
         conversation[-1] = replace(continued, content="")
     sections = [render_tools(functions)] if functions else []

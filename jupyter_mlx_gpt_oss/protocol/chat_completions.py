@@ -49,6 +49,8 @@ class ChatCompletionRequest(SamplingFields):
     reasoning: ReasoningOptions | None = None
     include_reasoning: bool | None = None
     chat_template_kwargs: ChatTemplateOptions | None = None
+    continue_final_message: bool | None = None
+    """vLLM's; default true: a last assistant message is continued. False: another turn begins behind it."""
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
     logprobs: bool | None = None

@@ -70,6 +70,7 @@ class FunctionCallItem(WireModel):
     type: Literal["function_call"]
     call_id: str
     name: str
+    namespace: str | None = None
     arguments: str
     status: ItemStatus
 

@@ -26,7 +26,6 @@ from jupyter_mlx_gpt_oss.protocol.sampling_fields import StrictFields
 
 ACCEPTED_FIELDS = frozenset({
     "add_special_tokens",  # there are none to add
-    "continue_final_message",  # a last message of the assistant is always continued
 })  # fmt: skip
 """Top-level fields that are taken without effect."""
 MAX_PIECE_ITEMS = 10_000
@@ -50,6 +49,7 @@ class TokenizeRequest(StrictFields):
     reasoning_effort: ReasoningEffort | None = None
     reasoning: ReasoningOptions | None = None
     chat_template_kwargs: ChatTemplateOptions | None = None
+    continue_final_message: bool | None = None
     add_generation_prompt: bool | None = None
     """Default true: the prompt ends with the beginning of the answer."""
     return_token_strs: bool | None = None

@@ -70,6 +70,7 @@ class ChatCompletions:
         model_name: the model as configured; answers name it until the engine knows better.
         new_id: makes an unguessable id that starts with the given prefix.
         version: this package's; a part of the fingerprint.
+        max_open: answers of the caller at once; None: as many as there are.
     """
 
     engine: Engine
@@ -79,6 +80,7 @@ class ChatCompletions:
     model_name: str
     new_id: Callable[[str], str]
     version: str
+    max_open: int | None = None
 
     @staticmethod
     def read(body: bytes) -> ChatCompletionRequest:
@@ -134,7 +136,9 @@ class ChatCompletions:
     async def _choices(
         self, request: ChatCompletionRequest, prompt: Prompt, answers: Sequence[_Answer]
     ) -> AsyncGenerator[Progress | ChunkChoice, None]:
-        async with aclosing(interleave([answer.generation.items() for answer in answers])) as items:
+        async with aclosing(
+            interleave([answer.generation.items() for answer in answers], self.max_open)
+        ) as items:
             async for index, item in items:
                 if isinstance(item, Progress):
                     said: Progress | ChunkChoice | None = item if index == 0 else None

@@ -99,6 +99,7 @@ class ChatPrompts:
             current_date=now.astimezone().date(),
             response_format=request.response_format,
             tool_choice=request.choice,
+            continues_last=request.continue_final_message is not False,
             as_sampled=as_sampled,
             limits=limits,
         )

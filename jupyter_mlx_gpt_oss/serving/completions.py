@@ -52,6 +52,7 @@ class Completions:
         owner: names the caller.
         is_shared: whether the caller asks for several people, whom `user` tells apart.
         limits: of the prompts; their bytes, of all prompts together.
+        max_open: answers of the caller at once; None: as many as there are.
     """
 
     engine: Engine
@@ -63,6 +64,7 @@ class Completions:
     owner: str
     is_shared: bool = False
     limits: PromptLimits = NO_LIMITS
+    max_open: int | None = None
 
     @staticmethod
     async def read(body: bytes) -> CompletionRequest:
@@ -100,7 +102,7 @@ class Completions:
         # Long prompts, and the first one that loads the vocabulary, take long, and this loop is Jupyter's.
         answers = await asyncio.to_thread(self._answers, request, completion_id)
         head: Completion | None = None
-        async with _own_names(request), aclosing(_choices(answers)) as items:
+        async with _own_names(request), aclosing(_choices(answers, self.max_open)) as items:
             async for item in items:
                 if isinstance(item, Progress):
                     yield item
@@ -178,8 +180,11 @@ class Completions:
         return head
 
 
-async def _choices(answers: Sequence[_Answer]) -> AsyncGenerator[Progress | CompletionChoice, None]:
-    async with aclosing(interleave([answer.generation.pieces() for answer in answers])) as items:
+async def _choices(
+    answers: Sequence[_Answer], max_open: int | None
+) -> AsyncGenerator[Progress | CompletionChoice, None]:
+    pieces = [answer.generation.pieces() for answer in answers]
+    async with aclosing(interleave(pieces, max_open)) as items:
         async for index, item in items:
             if isinstance(item, Progress):
                 said: Progress | CompletionChoice | None = item if index == 0 else None

@@ -15,6 +15,7 @@ from jupyter_mlx_gpt_oss.harmony.fields import (
     require_object,
     require_text,
 )
+from jupyter_mlx_gpt_oss.serving.response_tools import name_within
 
 JsonObject = dict[str, Any]
 _ROLES = ("user", "system", "developer")
@@ -48,9 +49,9 @@ class _Turn:
 
     def message(self) -> JsonObject:
         """Return the turn as one message."""
-        message: JsonObject = {"role": "assistant", "content": "".join(self.content)}
+        message: JsonObject = {"role": "assistant", "content": "\n".join(filter(None, self.content))}
         if self.reasoning:
-            message["reasoning"] = "".join(self.reasoning)
+            message["reasoning"] = "\n".join(filter(None, self.reasoning))
         if self.calls:
             message["tool_calls"] = self.calls
         return message
@@ -169,8 +170,11 @@ def id_prefix(kind: str) -> str:
 
 
 def _call(item: Mapping[str, Any], param: str) -> JsonObject:
+    name = require_name(item.get("name"), f"{param}.name")
+    if namespace := optional_text(item, "namespace", param):
+        name = name_within(namespace, name)
     function = {
-        "name": require_name(item.get("name"), f"{param}.name"),
+        "name": name,
         "arguments": require_text(item.get("arguments"), f"{param}.arguments"),
     }
     call_id = require_text(item.get("call_id"), f"{param}.call_id")

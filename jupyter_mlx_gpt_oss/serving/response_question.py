@@ -17,6 +17,7 @@ from jupyter_mlx_gpt_oss.serving.response_items import JsonObject, id_prefix, ki
 from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore
 from jupyter_mlx_gpt_oss.serving.response_tools import (
     OTHER_TOOLS,
+    ServedTools,
     chat_response_format,
     chat_tool_choice,
     chat_tools,
@@ -49,6 +50,18 @@ class Question:
     """The response as it begins."""
     num_bytes: int
     """Of context and items, as JSON; 0 where the response is not to be kept."""
+    tools: ServedTools
+
+    def in_own_names(self, error: RequestError) -> RequestError:
+        """Return an error about the chat completion as one about this request, with the names of its fields."""
+        if isinstance(error, ContextLengthError):
+            error.param = "input"
+            return error
+        message, param = error.message, error.param or ""
+        for chat_name, own_name in _OWN_NAMES:
+            message, param = message.replace(chat_name, own_name), param.replace(chat_name, own_name)
+        message, param = self.tools.in_own_places(message), self.tools.in_own_places(param)
+        return type(error)(message, param=param or None)
 
     def shorter(self, chat: ChatCompletionRequest, error: RequestError) -> ChatCompletionRequest | None:
         """Return a chat completion of less of the conversation; None where that was not asked for, or nothing can go.
@@ -98,9 +111,11 @@ class Questions:
         if request.instructions:
             messages.insert(0, {"role": "developer", "content": request.instructions})
         num_bytes = num_bytes_of((*context, *items)) if request.is_stored else 0
-        return Question(
-            request, context, items, _chat_request(request, messages), self._head(request), num_bytes
-        )
+        tools = chat_tools(request.tools or ())
+        for kind in sorted({kind if kind in OTHER_TOOLS else "unknown" for kind in tools.others}):
+            _log.warning("Tools of type %s are not served, and were left out.", kind)
+        chat = _chat_request(request, messages, tools.tools)
+        return Question(request, context, items, chat, self._head(request), num_bytes, tools)
 
     def _context(self, request: ResponsesRequest) -> tuple[JsonObject, ...]:
         """Return the items that the request goes on from, once they and its own are few enough."""
@@ -174,16 +189,16 @@ def _check_ids(context: Sequence[JsonObject], items: Sequence[JsonObject]) -> No
         known.add(item["id"])
 
 
-def _chat_request(request: ResponsesRequest, messages: list[JsonObject]) -> ChatCompletionRequest:
-    tools, others = chat_tools(request.tools or ())
-    for kind in sorted({kind if kind in OTHER_TOOLS else "unknown" for kind in others}):
-        _log.warning("Tools of type %s are not served, and were left out.", kind)
+def _chat_request(
+    request: ResponsesRequest, messages: list[JsonObject], tools: list[JsonObject]
+) -> ChatCompletionRequest:
     return ChatCompletionRequest(
         messages=messages,
         tools=tools,
         tool_choice=chat_tool_choice(request.tool_choice),
         response_format=chat_response_format(request.text.format if request.text else None),
         reasoning_effort=request.effort,
+        continue_final_message=False,  # an item of the assistant is history
         max_completion_tokens=request.max_output_tokens,
         temperature=request.temperature,
         top_p=request.top_p,
@@ -216,14 +231,3 @@ def shortened(messages: Sequence[JsonObject], share: float) -> list[JsonObject]:
 
 def _is_instruction(message: JsonObject) -> bool:
     return message["role"] in {"system", "developer"}
-
-
-def in_own_names(error: RequestError) -> RequestError:
-    """Return an error about a chat completion as one about a response, with the names of its fields."""
-    if isinstance(error, ContextLengthError):
-        error.param = "input"
-        return error
-    message, param = error.message, error.param or ""
-    for chat_name, own_name in _OWN_NAMES:
-        message, param = message.replace(chat_name, own_name), param.replace(chat_name, own_name)
-    return type(error)(message, param=param or None)

@@ -3,7 +3,10 @@
 Source: OpenAI's API reference for responses, "Create a model response".
 """
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import UnsupportedFeatureError
@@ -20,7 +23,6 @@ OTHER_TOOLS = frozenset({
     "image_generation",
     "local_shell",
     "mcp",
-    "namespace",
     "programmatic_tool_calling",
     "shell",
     "tool_search",
@@ -32,28 +34,78 @@ OTHER_TOOLS = frozenset({
 """OpenAI's tools that are not served; the log names these, and no text of a client's."""
 
 
-def chat_tools(tools: Sequence[Mapping[str, Any]]) -> tuple[list[JsonObject], list[str]]:
-    """Return the tools that are served, as those of chat completions, and the kinds of the others.
+_MAX_NAME_CHARS = 64
+_HASH_CHARS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class ServedTools:
+    """The tools that are served, as those of chat completions.
+
+    Attributes:
+        tools: as chat completions take them.
+        places: where each stands in the request.
+        namespaced: namespace and name of the functions that have one, by the names that the model reads.
+        others: the kinds of the tools that are not served.
+    """
+
+    tools: list[JsonObject] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
+    namespaced: dict[str, tuple[str, str]] = field(default_factory=dict)
+    others: list[str] = field(default_factory=list)
+
+    def in_own_places(self, text: str) -> str:
+        """Return a text about `tools[i]` of the chat completion as one about the request's own tools."""
+        return re.sub(r"(?<![\w.])tools\[(\d+)\]", lambda found: self.places[int(found[1])], text)
+
+
+def chat_tools(tools: Sequence[Mapping[str, Any]]) -> ServedTools:
+    """Return the tools that are served.
 
     Raises:
-        InvalidRequestError: a function without a name, or a tool without a type.
+        InvalidRequestError: a function or a namespace without a name, or a tool without a type.
     """
-    served: list[JsonObject] = []
-    others: list[str] = []
-    for index, tool in enumerate(tools):
-        param = f"tools[{index}]"
+    served = ServedTools()
+    for namespace, tool, param in _flat(tools):
         kind = require_text(tool.get("type"), f"{param}.type")
         if kind == "function":
-            require_name(tool.get("name"), f"{param}.name")
+            name = require_name(tool.get("name"), f"{param}.name")
             function = {
                 key: tool[key] for key in ("name", "description", "parameters", "strict") if key in tool
             }
-            served.append({"type": "function", "function": function})
+            if namespace:
+                function["name"] = name_within(namespace, name)
+                served.namespaced[function["name"]] = (namespace, name)
+            served.tools.append({"type": "function", "function": function})
         elif kind == "python":
-            served.append({"type": "python"})
+            served.tools.append({"type": "python"})
         else:
-            others.append(kind)
-    return served, others
+            served.others.append(kind)
+            continue
+        served.places.append(param)
+    return served
+
+
+def _flat(tools: Sequence[Mapping[str, Any]]) -> Iterator[tuple[str, Mapping[str, Any], str]]:
+    """Yield each tool with its namespace, or none, and its place."""
+    for index, tool in enumerate(tools):
+        param = f"tools[{index}]"
+        if tool.get("type") != "namespace":
+            yield "", tool, param
+            continue
+        namespace = require_text(tool.get("name"), f"{param}.name")
+        for inner_index, inner in enumerate(require_list(tool.get("tools"), f"{param}.tools")):
+            place = f"{param}.tools[{inner_index}]"
+            yield namespace, require_object(inner, place), place
+
+
+def name_within(namespace: str, name: str) -> str:
+    """Return the name by which the model reads a function of a namespace, in the form that names have."""
+    joined = re.sub(r"[^a-zA-Z0-9_-]", "_", f"{namespace.removesuffix('__')}__{name}")
+    if len(joined) <= _MAX_NAME_CHARS:
+        return joined
+    mark = hashlib.sha256(joined.encode()).hexdigest()[:_HASH_CHARS]
+    return f"{joined[: _MAX_NAME_CHARS - _HASH_CHARS - 1]}_{mark}"
 
 
 def chat_tool_choice(choice: str | Mapping[str, Any] | None) -> str | JsonObject:

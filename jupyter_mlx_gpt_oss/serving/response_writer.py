@@ -1,6 +1,7 @@
 """The chunks of a chat completion to the events of a response. The response is what the events add up to."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import GptOssError
@@ -64,11 +65,19 @@ class ResponseWriter:
     Args:
         head: the response as it begins, without output.
         new_id: makes the ids of items.
+        namespaced: namespace and name of functions, by the names that the model reads.
     """
 
-    def __init__(self, head: Response, *, new_id: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        head: Response,
+        *,
+        new_id: Callable[[str], str],
+        namespaced: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+    ) -> None:
         self._response = head
         self._new_id = new_id
+        self._namespaced = namespaced
         self._num_events = 0
         self._items: list[OutputItem] = []
         self._open: OutputItem | None = None
@@ -124,26 +133,37 @@ class ResponseWriter:
         delta = choice.delta
         if delta.reasoning:
             yield from self._ensure("reasoning")
-            yield self._delta("response.reasoning_text.delta", delta.reasoning)
+            if text := self._within_item(delta.reasoning):
+                yield self._delta("response.reasoning_text.delta", text)
         if delta.content:
             yield from self._ensure("message")
             logprobs = _logprobs(choice.logprobs)
             self._logprobs += logprobs
-            yield self._delta("response.output_text.delta", delta.content, logprobs)
+            if text := self._within_item(delta.content):
+                yield self._delta("response.output_text.delta", text, logprobs)
         for call in delta.tool_calls or ():
             yield from self._write_call(call)
+
+    def _within_item(self, text: str) -> str:
+        """Return text without the newline that joins it to an earlier message of its kind: that is an item of its own."""
+        assert self._open is not None
+        is_later = any(item.type == self._open.type for item in self._items)
+        return text.removeprefix("\n") if is_later and not self._pieces else text
 
     def _write_call(self, call: ToolCallDelta) -> Iterator[ResponseEvent]:
         if call.id is not None:
             yield from self._close("completed")
+            name = call.function.name or ""
             item = FunctionCallItem(
                 id=self._new_id("fc_"),
                 type="function_call",
                 call_id=call.id,
-                name=call.function.name or "",
+                name=name,
                 arguments="",
                 status="in_progress",
             )
+            if name in self._namespaced:
+                item.namespace, item.name = self._namespaced[name]
             yield self._add(item)
         if call.function.arguments:
             yield self._delta("response.function_call_arguments.delta", call.function.arguments)

@@ -26,7 +26,7 @@ from jupyter_mlx_gpt_oss.protocol.responses import ResponsesRequest
 from jupyter_mlx_gpt_oss.serving.chat_completions import ChatCompletions
 from jupyter_mlx_gpt_oss.serving.open_responses import OpenResponses, until
 from jupyter_mlx_gpt_oss.serving.response_items import JsonObject, listed
-from jupyter_mlx_gpt_oss.serving.response_question import Question, Questions, in_own_names
+from jupyter_mlx_gpt_oss.serving.response_question import Question, Questions
 from jupyter_mlx_gpt_oss.serving.response_store import ResponseStore, StoredResponse
 from jupyter_mlx_gpt_oss.serving.response_writer import ResponseWriter
 
@@ -67,7 +67,7 @@ class Responses:
             GptOssError: whatever `Engine.generate` raises before the answer begins.
         """
         question = await self._read_question(request)
-        writer = ResponseWriter(question.head, new_id=self.chat.new_id)
+        writer = ResponseWriter(question.head, new_id=self.chat.new_id, namespaced=question.tools.namespaced)
         try:
             async with aclosing(self._events(question, writer)) as events:
                 async for event in events:
@@ -84,7 +84,7 @@ class Responses:
     async def complete(self, request: ResponsesRequest) -> AsyncGenerator[Progress | Response, None]:
         """Yield progress, then the whole response as the last item; closes as `stream` does, and raises any error."""
         question = await self._read_question(request)
-        writer = ResponseWriter(question.head, new_id=self.chat.new_id)
+        writer = ResponseWriter(question.head, new_id=self.chat.new_id, namespaced=question.tools.namespaced)
         response = question.head
         async with aclosing(self._events(question, writer)) as events:
             async for event in events:
@@ -189,10 +189,10 @@ class Responses:
             except (ContextLengthError, RequestTooLargeError) as error:  # they come before the first chunk
                 shorter = await asyncio.to_thread(question.shorter, chat, error)
                 if shorter is None:
-                    raise in_own_names(error) from None
+                    raise question.in_own_names(error) from None
                 waiting.append(shorter)
             except RequestError as error:
-                raise in_own_names(error) from None
+                raise question.in_own_names(error) from None
             finally:
                 await chunks.aclose()
 

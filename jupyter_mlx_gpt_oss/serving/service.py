@@ -47,6 +47,7 @@ class Service:
         config: limits of the HTTP side.
         model_name: the model as configured, until another is asked for.
         version: this package's.
+        max_requests_per_user: answers that one caller may have at once; None: as many as all may.
         clock: seconds since 1970.
     """
 
@@ -57,6 +58,7 @@ class Service:
         config: ServingConfig,
         model_name: str,
         version: str,
+        max_requests_per_user: int | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.model_name = self._loaded_name = model_name
@@ -70,6 +72,7 @@ class Service:
         self._make_engine = make_engine
         self._config = config
         self._version = version
+        self._max_requests_per_user = max_requests_per_user
         self._clock = clock
         self._started = clock()
         self._began_seconds = time.monotonic()  # the clock may be set back
@@ -102,6 +105,7 @@ class Service:
             model_name=self.model_name,
             new_id=new_id,
             version=self._version,
+            max_open=self._max_requests_per_user,
         )
         return work
 
@@ -117,6 +121,7 @@ class Service:
             clock=self._clock,
             owner=owner,
             is_shared=is_shared,
+            max_open=self._max_requests_per_user,
             limits=await self._prompt_limits(),
         )
         return work

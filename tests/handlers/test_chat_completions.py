@@ -439,3 +439,21 @@ async def test_a_stop_with_work_ahead_leaves_no_task(
     await http.chat()
     await gpt_oss.stop_extension()
     assert not {task for task in asyncio.all_tasks() - before if "precompute" in repr(task)}
+
+
+async def test_a_last_assistant_message_is_continued_unless_another_turn_is_asked_for(
+    http: HttpClient, engine: ScriptedEngine
+) -> None:
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "It is"}]
+    cases: tuple[dict[str, Any], ...] = (
+        {},
+        {"continue_final_message": True, "add_generation_prompt": False},
+        {"continue_final_message": False},
+    )
+    for fields in cases:
+        engine.enqueue(ANSWER)
+        assert (await http.chat(messages=messages, **fields)).status == 200
+    default, continued, anew = (list(request.prompt_token_ids) for request in engine.requests)
+    assert default == continued
+    assert default[-2:] == tokens_of("It is")
+    assert anew[-2:] == tokens_of("<|start|>assistant")

@@ -1,6 +1,7 @@
 """Responses over HTTP, with OpenAI's own client: events, what is kept, and what goes on from it."""
 
 import asyncio
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -461,6 +462,80 @@ async def test_tools_of_other_kinds_are_left_out(
     assert (await http.post(ROUTE, {"input": "Hi", "tools": tools})).status == 200
     assert "Tools of type unknown" in caplog.text
     assert "what a client wrote" not in caplog.text
+
+
+async def test_functions_of_a_namespace_are_called_and_their_calls_come_back(
+    openai: AsyncOpenAI, engine: ScriptedEngine
+) -> None:
+    docs = {"type": "namespace", "name": "mcp__docs", "description": "", "tools": [LOOK]}
+    engine.enqueue(CALL.replace("functions.look", "functions.mcp__docs__look"))
+    first = await create(openai, tools=[{"type": "web_search"}, docs, LOOK])
+    [call] = first.output
+    assert isinstance(call, ResponseFunctionToolCall)
+    assert (call.namespace, call.name) == ("mcp__docs", "look")
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "blue"}
+    engine.enqueue(ANSWER)
+    await create(openai, tools=[docs], input=[{"role": "user", "content": "Hi"}, call.to_dict(), result])
+    engine.enqueue(ANSWER)
+    await create(openai, tools=[docs], previous_response_id=first.id, input=[result])
+    for request in engine.requests[1:]:
+        assert _holds(request.prompt_token_ids, tokens_of(" to=functions.mcp__docs__look"))
+
+
+def _holds(token_ids: Sequence[int], part: Sequence[int]) -> bool:
+    length = len(part)
+    return any(
+        list(token_ids[start : start + length]) == list(part) for start in range(len(token_ids) - length + 1)
+    )
+
+
+async def test_an_error_about_a_tool_names_the_clients_own(http: HttpClient, engine: ScriptedEngine) -> None:
+    wrong = {**LOOK, "parameters": "none", "strict": True}
+    del engine  # it is not asked
+    docs = {"type": "namespace", "name": "docs", "tools": [LOOK, {**wrong, "name": "other"}]}
+    for tools, param in (
+        ([{"type": "web_search"}, wrong], "tools[1].parameters"),
+        ([{"type": "web_search"}, docs], "tools[1].tools[1].parameters"),
+    ):
+        refused = await http.post(ROUTE, {"input": "Hi", "tools": tools})
+        assert refused.error["param"] == param
+        assert param in refused.error["message"]
+
+
+async def test_a_last_item_of_the_assistant_is_history(http: HttpClient, engine: ScriptedEngine) -> None:
+    told = [{"role": "assistant", "content": "For context, here is the conversation so far."}]
+    engine.enqueue(CALL)
+    reply = await http.post(ROUTE, {"input": told, "tools": [LOOK], "tool_choice": "required"})
+    assert [item["type"] for item in reply.json["output"]] == ["function_call"]
+    engine.enqueue("<|channel|>final<|message|>{}<|return|>")
+    form = {"type": "json_schema", "name": "any", "schema": {"type": "object"}}
+    assert (await http.post(ROUTE, {"input": told, "text": {"format": form}})).status == 200
+    for request in engine.requests:
+        assert list(request.prompt_token_ids[-2:]) == tokens_of("<|start|>assistant")
+
+
+async def test_items_begin_without_the_newline_that_joins_them_and_go_back_with_it(
+    openai: AsyncOpenAI, engine: ScriptedEngine
+) -> None:
+    preamble = "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+    turn = (THOUGHT, preamble, THOUGHT, CALL)
+    engine.enqueue(*turn)
+    first = await create(openai, tools=[LOOK])
+    outputs: list[Any] = list(first.output)
+    texts = [item.content[0].text for item in outputs if item.type != "function_call"]
+    assert texts == ["Let me see.", "I look.", "Let me see."]
+    call = first.output[-1]
+    assert isinstance(call, ResponseFunctionToolCall)
+    result = {"type": "function_call_output", "call_id": call.call_id, "output": "blue"}
+    engine.enqueue(preamble, ANSWER)
+    second = await create(
+        openai,
+        tools=[LOOK],
+        input=[{"role": "user", "content": "Hi"}, *(item.to_dict() for item in first.output), result],
+    )
+    outputs = list(second.output)
+    assert [item.content[0].text for item in outputs] == ["I look.\nHello there, friend."]
+    assert _holds(engine.requests[1].prompt_token_ids, tokens_of("".join(turn)))
 
 
 async def test_what_codex_sends_is_served(http: HttpClient, engine: ScriptedEngine) -> None:

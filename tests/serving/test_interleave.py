@@ -57,3 +57,16 @@ async def test_closing_it_closes_the_streams() -> None:
 async def test_no_streams_have_no_items() -> None:
     nothing: list[AsyncGenerator[str, None]] = []
     assert [item async for item in interleave(nothing)] == []
+
+
+async def test_no_more_streams_are_open_than_may_be() -> None:
+    sources = [Source("a", "b"), Source("c"), Source("d"), Source("e", "f")]
+    seen = []
+    async for item in interleave([source.items() for source in sources], max_open=2):
+        seen.append(item)
+        is_begun = [
+            any(index == number for index, _ in seen) and not source.is_closed
+            for number, source in enumerate(sources)
+        ]
+        assert sum(is_begun) <= 2
+    assert sorted(seen) == [(0, "a"), (0, "b"), (1, "c"), (2, "d"), (3, "e"), (3, "f")]

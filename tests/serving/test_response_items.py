@@ -36,7 +36,7 @@ def result(call_id: str) -> dict[str, Any]:
 def test_what_the_assistant_did_in_one_turn_is_one_message() -> None:
     items = [thought("A"), said("P"), thought("B"), called("c1"), called("c2"), result("c1"), result("c2")]
     turn, *results = messages_of((), items)
-    assert (turn["reasoning"], turn["content"]) == ("AB", "P")
+    assert (turn["reasoning"], turn["content"]) == ("A\nB", "P")
     assert [call["id"] for call in turn["tool_calls"]] == ["c1", "c2"]
     assert results == [
         {"role": "tool", "tool_call_id": "c1", "content": "x"},

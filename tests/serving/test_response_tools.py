@@ -1,13 +1,22 @@
 """Tools of a response as those of chat completions."""
 
-from jupyter_mlx_gpt_oss.serving.response_tools import chat_response_format, chat_tool_choice, chat_tools
+from jupyter_mlx_gpt_oss.serving.response_tools import (
+    chat_response_format,
+    chat_tool_choice,
+    chat_tools,
+    name_within,
+)
 
 
 def test_tools_and_formats_become_those_of_chat_completions() -> None:
     tool = {"type": "function", "name": "look", "parameters": {}, "strict": True}
-    served, others = chat_tools([tool, {"type": "web_search"}])
-    assert served == [{"type": "function", "function": {"name": "look", "parameters": {}, "strict": True}}]
-    assert others == ["web_search"]
+    served = chat_tools([{"type": "web_search"}, tool])
+    assert served.tools == [
+        {"type": "function", "function": {"name": "look", "parameters": {}, "strict": True}}
+    ]
+    assert served.others == ["web_search"]
+    about = "tools[0].parameters: wrong, as tool_choice.tools[0] is"
+    assert served.in_own_places(about) == "tools[1].parameters: wrong, as tool_choice.tools[0] is"
     named = {"type": "function", "function": {"name": "look"}}
     assert chat_tool_choice({"type": "function", "name": "look"}) == named
     allowed = {
@@ -26,3 +35,11 @@ def test_tools_and_formats_become_those_of_chat_completions() -> None:
         "type": "json_schema",
         "json_schema": {"name": "sky", "schema": {}, "strict": True},
     }
+
+
+def test_a_function_of_a_namespace_has_a_name_that_a_model_can_call() -> None:
+    assert name_within("mcp__docs", "search") == name_within("mcp__docs__", "search") == "mcp__docs__search"
+    assert name_within("a.b/c", "look") == "a_b_c__look"
+    long, other = name_within("n" * 60, "search"), name_within("n" * 60, "seek")
+    assert long != other
+    assert len(long) == len(other) == 64

@@ -51,6 +51,14 @@ _NO_THOUGHT = "<|channel|>analysis<|message|><|end|><|start|>assistant"
 _PREAMBLE = "<|channel|>commentary<|message|>Looking.<|end|><|start|>assistant"
 _ANSWER = "<|channel|>final<|message|>It is sunny.<|return|>"
 _JSON = '<|channel|>final<|message|>{"location": "SF", "unit": "celsius"}<|return|>'
+_PETS = {  # as pydantic writes a union with a discriminator; one of them has a default
+    "Cat": {"type": "object", "properties": {"kind": {"const": "cat"}, "lives": {"type": "integer"}},
+            "required": ["kind", "lives"], "additionalProperties": False},
+    "Dog": {"type": "object", "properties": {"kind": {"const": "dog"}}, "required": ["kind"],
+            "additionalProperties": False},
+    "Bird": {"type": "object", "properties": {"kind": {"const": "bird", "default": "bird"}},
+             "additionalProperties": False},
+}  # fmt: skip
 _FINAL_SCHEMA = {"type": "json_schema", "json_schema": {"name": "weather", "schema": _WEATHER}}
 
 
@@ -185,7 +193,11 @@ def test_what_is_no_turn_is_refused(factory: ConstraintFactory, text: str) -> No
         ({"tool_choice": "none"}, [_ANSWER, _PREAMBLE + _ANSWER], [_CALL, _THOUGHT + _SEARCH]),
         ({"tool_choice": _NAMED}, [_CALL, _THOUGHT + _CALL], [_SEARCH, _ANSWER]),
         ({"tool_choice": _ALLOWED}, [_CALL, _ANSWER], [_SEARCH]),
-        ({"response_format": _FINAL_SCHEMA}, [_JSON, _PREAMBLE + _CALL], [_ANSWER, _PREAMBLE + _JSON]),
+        (
+            {"response_format": _FINAL_SCHEMA},
+            [_JSON, _THOUGHT + _CALL],
+            [_ANSWER, _PREAMBLE + _JSON, _PREAMBLE + _CALL],
+        ),
         (
             {"response_format": {"type": "json_object"}, "tools": []},
             [
@@ -343,6 +355,12 @@ def test_tokens_that_have_no_alternative_are_forced(factory: ConstraintFactory) 
         ({"oneOf": [{"properties": {"k": {"const": "a"}}, "required": ["k"], "type": "object"},
                     {"properties": {"k": {"const": "b"}}, "required": ["k"], "type": "object"}]},
          ['{"k":"b"}'], ['{"k":"c"}']),
+        ({"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}], "$defs": _PETS,
+          "discriminator": {"propertyName": "kind", "mapping": {"cat": "#/$defs/Cat", "dog": "#/$defs/Dog"}}},
+         ['{"kind":"cat","lives":9}', '{"kind":"dog"}'], ['{"kind":"x"}', '{"kind":"dog","lives":9}']),
+        ({"type": "array", "items": {"oneOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Bird"}], "$defs": {},
+                                     "discriminator": {"propertyName": "kind"}}, "$defs": _PETS},
+         ['[{"kind":"cat","lives":9}, {"kind":"bird"}]'], ['[{"kind":"dog"}]']),
         ({"title": "\ud800", "const": 1}, ["1"], ["2"]),
         ({}, ['{"any": [1, null, "thing"]}', '"x"'], ["nothing", "{]"]),
     ],

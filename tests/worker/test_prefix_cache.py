@@ -357,7 +357,7 @@ def test_a_fault_that_comes_back_only_where_it_was_costs_only_the_sequence_at_fa
         caller.add(name, prompt, 30)
     caller.loop.step()
     [culprit] = [each for each in caller.loop._scheduler.running if each.request.request_id == "b"]
-    culprit.constraint = cast(Any, Spent())
+    culprit.constraint = cast("Any", Spent())
     for _ in range(100):
         if not caller.loop.is_idle:
             caller.loop.step()
