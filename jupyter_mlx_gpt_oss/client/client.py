@@ -57,8 +57,12 @@ class Client:
         self.connection = connection
 
     @classmethod
-    def find(cls, places: Iterable[Connection]) -> tuple[Self, dict[str, Any]]:
+    def find(cls, places: Iterable[Connection], model: str = "") -> tuple[Self, dict[str, Any]]:
         """Return a client of the first place that serves a model, and the card of that model.
+
+        Args:
+            places: to ask, one after the other.
+            model: the one to use, where a server has several; empty: see `model_card`.
 
         Raises:
             ServerNotFoundError: no place answered; the message says what each of them said.
@@ -67,7 +71,7 @@ class Client:
         for place in places:
             client = cls(place)
             try:
-                return client, client.model_card()
+                return client, client.model_card(model)
             except ClientError as error:
                 tried.append(f"{place.base_url} ({place.source}): {error}")
         found = "; ".join(tried) or "no environment variable and no runtime file of Jupyter names a server"
@@ -76,16 +80,31 @@ class Client:
             "part of it) or `jupyter mlx-gpt-oss`, or name one with `%oss connect URL [KEY]`."
         )
 
-    def model_card(self) -> dict[str, Any]:
-        """Return the first card of `GET models`: `id`, and from our own server `demo`, `context_length`.
+    def model_card(self, model: str = "") -> dict[str, Any]:
+        """Return the card of a model: `id`, and from our own server `demo`, `context_length`.
+
+        Args:
+            model: its id; where it is empty or not served, the first GPT-OSS is meant, or else the first model.
+
+        Raises: what `model_cards` raises.
+        """
+        cards = self.model_cards()
+        wanted = (card for card in cards if card["id"] == model)
+        able = (card for card in cards if "gpt-oss" in card["id"].lower())
+        return next(wanted, None) or next(able, cards[0])
+
+    def model_cards(self) -> list[dict[str, Any]]:
+        """Return the cards of `GET models`, at least one.
 
         Raises:
             ServerNotFoundError: nobody answers.
             ServerResponseError: the answer is an error, or not a list of models.
         """
         match self._get("models"):
-            case {"data": [{"id": str()} as card, *_]}:
-                return dict(card)
+            case {"data": [{"id": str()}, *_] as cards}:
+                return [
+                    dict(card) for card in cards if isinstance(card, dict) and isinstance(card.get("id"), str)
+                ]
         raise ServerResponseError("its /models is not a list of models.", status=200)
 
     def health(self) -> dict[str, Any]:

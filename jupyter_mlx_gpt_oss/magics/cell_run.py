@@ -3,7 +3,7 @@
 Joins client, tools and display. Knows nothing of IPython or of conversations.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Protocol
 
@@ -33,16 +33,16 @@ class CellRun:
         client: the server.
         display: where the cell shows itself.
         clock: seconds, monotonic.
-        notice: a quiet line below the answer; empty for none.
+        notices: quiet lines below the answer.
     """
 
     def __init__(
-        self, client: Client, display: CellDisplay, clock: Callable[[], float], notice: str = ""
+        self, client: Client, display: CellDisplay, clock: Callable[[], float], notices: Sequence[str] = ()
     ) -> None:
         self._client = client
         self._display = display
         self._clock = clock
-        self._notice = notice
+        self._notices = notices
         self._transcript = Transcript(clock())
 
     def run(self, request: Mapping[str, Any], tools: Mapping[str, CellTool], max_rounds: int) -> Transcript:
@@ -62,7 +62,7 @@ class CellRun:
         except KeyboardInterrupt:
             self._finish("interrupted")
             raise CellInterruptedError(
-                "the generation is stopped; the conversation is without this cell."
+                "the generation is stopped; the conversation is as it was before this run."
             ) from None
         except StreamInterruptedError:
             self._finish("broke off")
@@ -122,5 +122,4 @@ class CellRun:
 
     def _finish(self, interruption: str | None) -> None:
         self._transcript = self._transcript.end(self._clock(), interruption)
-        lines = [closing_line(self._transcript), *([self._notice] if self._notice else [])]
-        self._display.finish(self._transcript, lines)
+        self._display.finish(self._transcript, [closing_line(self._transcript), *self._notices])

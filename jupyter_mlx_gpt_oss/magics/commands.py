@@ -34,6 +34,7 @@ class CommandState(Protocol):
     conversations: dict[str, Conversation]
     url: str
     key: str
+    model: str
     last_answer: Answer | None
 
     def ask(self, line: str, cell: str) -> None:
@@ -93,16 +94,18 @@ class Commands:
     def _status(self, extra: str = "") -> Rows:
         if extra not in {"", "key"}:
             raise MagicUsageError(f"%oss status {extra}: only the word key may stand there.")
-        client, card = find_client(self._state.url, self._state.key)
+        client, card = self._find()
         return status_rows(client.connection, card, _health(client), shows_key=extra == "key")
 
     def _connect(self, url: str, key: str = "") -> Rows:
         client, card = find_client(url, key)
-        self._state.url, self._state.key = client.connection.base_url, key
+        self._state.url, self._state.key, self._state.model = client.connection.base_url, key, ""
         return status_rows(client.connection, card, _health(client))
 
     def _model(self, name: str) -> Rows:
-        client, _ = find_client(self._state.url, self._state.key)
+        client, card = self._find()
+        if "demo" not in card:  # a server that is not ours loads what it serves by itself
+            return self._choose(client, name)
         output = Output(self._state.ip.display_pub.publish)
         try:
             for line in chain(
@@ -113,8 +116,20 @@ class Commands:
             raise CellInterruptedError("the server goes on loading; %oss status shows its state.") from None
         return status_rows(client.connection, client.model_card(), client.health())
 
+    def _choose(self, client: Client, name: str) -> Rows:
+        names = [card["id"] for card in client.model_cards()]
+        if name not in names:
+            raise MagicUsageError(
+                f"%oss model {name}: {client.connection.base_url} serves {', '.join(names)}."
+            )
+        self._state.model = name
+        return status_rows(client.connection, client.model_card(name), _health(client))
+
+    def _find(self) -> tuple[Client, dict[str, Any]]:
+        return find_client(self._state.url, self._state.key, self._state.model)
+
     def _unload(self) -> Rows:
-        client, _ = find_client(self._state.url, self._state.key)
+        client, _ = self._find()
         return [("Model", f"{client.unload().get('state', 'unloaded')}; the next question loads it again")]
 
     def _code(self) -> Rows:

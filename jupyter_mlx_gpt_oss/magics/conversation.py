@@ -97,12 +97,11 @@ class CellKeys:
             text: the magic's line and cell.
             terminal_execution: the input's number in a terminal, None elsewhere.
         """
-        cell_id = (parent.get("metadata") or {}).get("cellId")
-        if cell_id is None:
-            if terminal_execution is None:
-                return f"text:{text}"
+        if terminal_execution is not None:
             return self._count(terminal_execution, f"input:{terminal_execution}")
-        return self._count((parent.get("header") or {}).get("msg_id"), f"cell:{cell_id}")
+        cell_id = (parent.get("metadata") or {}).get("cellId")
+        name = f"text:{text}" if cell_id is None else f"cell:{cell_id}"
+        return self._count((parent.get("header") or {}).get("msg_id"), name)
 
     def _count(self, execution: object, prefix: str) -> str:
         self._calls = self._calls + 1 if execution == self._execution else 0

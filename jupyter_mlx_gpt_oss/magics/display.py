@@ -11,7 +11,7 @@ from typing import Protocol, TextIO
 
 from jupyter_mlx_gpt_oss.magics.outputs import Output, SegmentOutputs
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text, visible
+from jupyter_mlx_gpt_oss.magics.render_text import result_to_text, segment_to_text, unmasked, visible
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
     Segment,
@@ -62,6 +62,7 @@ class NotebookDisplay:
         clock: seconds, monotonic.
         update_interval_seconds: the least time between two updates; a slow rendering makes it longer.
         hide_reasoning: show that the model reasons, and not what.
+        is_json: the answer is JSON, and shown as it stands.
         start_timer: has a function called after some seconds.
     """
 
@@ -72,12 +73,14 @@ class NotebookDisplay:
         update_interval_seconds: float,
         *,
         hide_reasoning: bool,
+        is_json: bool = False,
         start_timer: Callable[[float, Callable[[], None]], object] = start_daemon_timer,
     ) -> None:
         self._publish = publish
         self._clock = clock
         self._update_interval_seconds = update_interval_seconds
         self._hide_reasoning = hide_reasoning
+        self._is_json = is_json
         self._start_timer = start_timer
         self._segments: list[SegmentOutputs] = []
         self._spare: Output | None = None
@@ -147,7 +150,7 @@ class NotebookDisplay:
     def _update(self, transcript: Transcript) -> None:
         for number, segment in enumerate(self._visible(transcript)):
             if number == len(self._segments):
-                self._segments.append(SegmentOutputs(self._new_output))
+                self._segments.append(SegmentOutputs(self._new_output, is_json=self._is_json))
             self._segments[number].put(segment, is_growing=segment is transcript.growing)
 
     def _new_output(self) -> Output:
@@ -245,5 +248,5 @@ def _beginning(segment: Segment) -> str:
 def _stream_text(segment: Segment) -> str:
     """Return what grows while the segment streams."""
     if isinstance(segment, ToolCallSegment):
-        return segment.arguments if segment.code is None else segment.code
+        return unmasked(segment.arguments if segment.code is None else segment.code)
     return segment.text

@@ -20,12 +20,13 @@ VSCODE_ADVICE = (
 )
 
 
-def find_client(url: str, key: str) -> tuple[Client, dict[str, Any]]:
+def find_client(url: str, key: str, model: str = "") -> tuple[Client, dict[str, Any]]:
     """Return a client of the server, and the card of the model that it serves.
 
     Args:
         url: the server that the user named; only this one is asked then. Empty: look for one.
         key: its key.
+        model: the one to use, where the server has several.
 
     Raises:
         ServerNotFoundError: none answers; the message says what was tried.
@@ -37,7 +38,7 @@ def find_client(url: str, key: str) -> tuple[Client, dict[str, Any]]:
         kept_key = read_kept_key(Path(jupyter_data_dir()))
         places = discovered_connections(os.environ, Path(jupyter_runtime_dir()), kept_key)
     try:
-        return Client.find(places)
+        return Client.find(places, model)
     except ServerNotFoundError as error:
         if url or not any(name.startswith("VSCODE_") for name in os.environ):
             raise

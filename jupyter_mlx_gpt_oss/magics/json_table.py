@@ -20,11 +20,12 @@ _HEAD_STYLE = f"{_CELL_STYLE};font-weight:600;opacity:.7"
 _LONG_WORD = re.compile(r"\S{40}")
 
 
-def json_to_table(text: str) -> str | None:
+def json_to_table(text: str, *, is_whole: bool = False) -> str | None:
     """Return a JSON object as rows of a name and a value, and a list of objects with one row for each.
 
     Args:
         text: JSON, or anything else.
+        is_whole: show all of it, however long it is; else rows and cells are bounded.
 
     Returns:
         HTML; None for what would be no table: other JSON, no JSON, or one with too many columns.
@@ -34,6 +35,8 @@ def json_to_table(text: str) -> str | None:
     except (ValueError, RecursionError):
         return None
     if isinstance(value, dict) and value:
+        if is_whole:
+            return rows_to_table([(name, _as_text(item)) for name, item in value.items()])
         rows = [(name, cell_text(item)) for name, item in list(value.items())[:MAX_ROWS]]
         return _table([*map(_named_row, rows), *_rest(len(value), 2)])
     if isinstance(value, list) and value and all(isinstance(item, dict) for item in value):
@@ -53,10 +56,14 @@ def cells_to_table(rows: list[tuple[str, str]]) -> str:
 
 def cell_text(value: Any) -> str:
     """Return a value as a cell says it: a text as it is, anything else as JSON, both bounded."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    text = _as_text(value)
     return (
         text if len(text) <= MAX_CELL_CHARS else f"{text[:MAX_CELL_CHARS]}… ({len(text)} characters in all)"
     )
+
+
+def _as_text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def _records_to_table(records: list[dict[str, Any]]) -> str | None:

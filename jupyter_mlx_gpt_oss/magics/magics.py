@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import Magics, magics_class
-from traitlets import Float, Unicode
+from traitlets import Bool, Float, Unicode
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
 from jupyter_mlx_gpt_oss.magics.answer import Answer
@@ -47,6 +47,11 @@ class GptOssMagics(Magics):
         "Empty: the Jupyter server of this kernel is found by itself.",
     ).tag(config=True)
     key = Unicode("", help="API key for `url`.").tag(config=True)
+    plain = Bool(
+        default_value=False,
+        help="Write answers as plain text, as in a terminal: for front ends that cannot update an output, such as "
+        "`jupyter console`.",
+    ).tag(config=True)
     update_interval_seconds = Float(
         0.05, min=0.0, help="Least time in seconds between two updates of an output that streams."
     ).tag(config=True)
@@ -54,6 +59,7 @@ class GptOssMagics(Magics):
     def __init__(self, shell: InteractiveShell, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__(shell)
         self.ip = shell
+        self.model = ""
         self.conversations: dict[str, Conversation] = {}
         self.last_answer: Answer | None = None
         self.matcher = make_matcher(lambda: self.conversations, self.variables)
@@ -69,17 +75,21 @@ class GptOssMagics(Magics):
         The answer is in `_`. Functions under `@tool` are offered in every cell.
         """
         options = parse_options(self.ask, line)
-        tools = self._collect_tools(options)
+        notices: list[str] = []
+        tools = self._collect_tools(options, notices)
         schema = self._read_schema(options.schema)
         text = cell.strip("\n")
         if not text.strip():
             raise MagicUsageError("The cell has no message; write it below the line of %%oss.")
-        text = text if options.raw else expand_variables(text, self.variables())
-        client, card = find_client(self.url, self.key)
+        if not options.raw:
+            text = expand_variables(text, self.variables(), notices)
+            options.system = options.system and expand_variables(options.system, self.variables(), notices)
+        client, card = find_client(self.url, self.key, self.model)
         conversation = self.conversations.setdefault(options.chat, Conversation(options.chat))
         cell_key = self._cell_key(f"{line}\n{cell}")
         question = Turn(cell_key, ({"role": "user", "content": text},), options.system, options.new)
-        run = CellRun(client, self._display(options), self._clock, self._notice(card))
+        notices += self._demo_notices(card)
+        run = CellRun(client, self._display(options), self._clock, notices)
         with rewound([*self.conversations.values()], cell_key):  # it may have asked in another chat before
             request = {
                 **_request_fields(options),
@@ -125,8 +135,8 @@ class GptOssMagics(Magics):
             if name.startswith("_") or name not in hidden or hidden[name] is not value
         }
 
-    def _collect_tools(self, options: argparse.Namespace) -> dict[str, CellTool]:
-        tools = self._collect_functions(options.tool)
+    def _collect_tools(self, options: argparse.Namespace, notices: list[str]) -> dict[str, CellTool]:
+        tools = self._collect_functions(options.tool, notices)
         if options.python == "off":
             return tools
         if PYTHON in tools:
@@ -136,13 +146,14 @@ class GptOssMagics(Magics):
         may_run = is_run_allowed if options.python == "ask" else lambda: True
         return {**tools, PYTHON: PythonTool(self.ip, may_run)}
 
-    def _collect_functions(self, names: list[str]) -> dict[str, CellTool]:
+    def _collect_functions(self, names: list[str], notices: list[str]) -> dict[str, CellTool]:
         namespace = self.variables()
         if not names and not marked_functions(namespace):
             return {}
         from jupyter_mlx_gpt_oss.magics.tools import collect_tools  # noqa: PLC0415  it loads pydantic
 
-        return dict(collect_tools(namespace, names, show=partial(show_value, self.ip)))
+        show = partial(show_value, self.ip)
+        return dict(collect_tools(namespace, names, show=show, keep_fault=partial(_keep_fault, notices)))
 
     def _read_schema(self, name: str | None) -> "AnswerSchema | None":
         if name is None:
@@ -161,17 +172,23 @@ class GptOssMagics(Magics):
         return self._cell_keys.next_key(parent, text, execution)
 
     def _display(self, options: argparse.Namespace) -> CellDisplay:
-        if _is_terminal(self.ip):
+        if self.plain or _is_terminal(self.ip):
             return TerminalDisplay(sys.stdout, hide_reasoning=options.hide_reasoning)
         publish = self.ip.display_pub.publish
         interval_seconds = self.update_interval_seconds
-        return NotebookDisplay(publish, self._clock, interval_seconds, hide_reasoning=options.hide_reasoning)
+        return NotebookDisplay(
+            publish,
+            self._clock,
+            interval_seconds,
+            hide_reasoning=options.hide_reasoning,
+            is_json=options.schema is not None,
+        )
 
-    def _notice(self, card: Mapping[str, Any]) -> str:
+    def _demo_notices(self, card: Mapping[str, Any]) -> list[str]:
         if not card.get("demo") or self._is_demo_told:
-            return ""
+            return []
         self._is_demo_told = True
-        return DEMO_NOTICE
+        return [DEMO_NOTICE]
 
     def _give(self, answer: Answer, name: str | None) -> None:
         # The displayhook keeps `_`, `__` and Out in step. A returned value would be displayed as well.
@@ -195,6 +212,16 @@ def unregister(ip: InteractiveShell) -> None:
     ip.Completer.custom_matchers.remove(magics.matcher)
     for kind in ("line", "cell"):
         del ip.magics_manager.magics[kind]["oss"]
+
+
+def _keep_fault(notices: list[str], error: BaseException) -> None:
+    """Keep what a tool raised for `%tb` and `%debug`, and say so."""
+    sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+    if sys.version_info >= (3, 12):
+        sys.last_exc = error
+    notice = "a tool raised an exception: %tb shows where, %debug goes there"
+    if notice not in notices:
+        notices.append(notice)
 
 
 def _request_fields(options: argparse.Namespace) -> dict[str, Any]:

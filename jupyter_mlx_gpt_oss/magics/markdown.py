@@ -126,6 +126,11 @@ def _parse_block_math(_parser: BlockParser, match: re.Match[str], state: BlockSt
     return match.end()
 
 
+def _parse_line_break(_parser: InlineParser, match: re.Match[str], state: InlineState) -> int:
+    state.append_token({"type": "linebreak"})  # how a cell of a table has a second line
+    return match.end()
+
+
 def _build_parser() -> mistune.Markdown:
     parser = mistune.create_markdown(
         renderer=_SafeRenderer(escape=True),
@@ -135,6 +140,7 @@ def _build_parser() -> mistune.Markdown:
     parser.inline.rules.remove("inline_html")
     for rules in (parser.block.rules, parser.block.block_quote_rules, parser.block.list_rules):
         rules.remove("raw_html")
+    parser.inline.register("oss_line_break", r"<[bB][rR] ?/?>", _parse_line_break, before="escape")
     parser.inline.register("oss_inline_math", _INLINE_MATH, _parse_inline_math, before="escape")
     parser.block.register("oss_block_math", _BLOCK_MATH, _parse_block_math, before="list")
     return parser

@@ -10,7 +10,7 @@ from uuid import uuid4
 from jupyter_mlx_gpt_oss.magics.growing_markdown import presentable
 from jupyter_mlx_gpt_oss.magics.markdown import markdown_to_html
 from jupyter_mlx_gpt_oss.magics.pages import Pages
-from jupyter_mlx_gpt_oss.magics.render_html import segment_to_html
+from jupyter_mlx_gpt_oss.magics.render_html import json_to_html, segment_to_html
 from jupyter_mlx_gpt_oss.magics.render_text import segment_to_text, visible
 from jupyter_mlx_gpt_oss.magics.segments import Segment, TextSegment
 
@@ -43,10 +43,12 @@ class SegmentOutputs:
 
     Args:
         new_output: gives the output below all others.
+        is_json: an answer is JSON, and no Markdown.
     """
 
-    def __init__(self, new_output: Callable[[], Output]) -> None:
+    def __init__(self, new_output: Callable[[], Output], *, is_json: bool = False) -> None:
         self._new_output = new_output
+        self._is_json = is_json
         self._outputs: list[Output] = []
         self._pages = Pages()
         self._shown: Segment | None = None
@@ -72,11 +74,11 @@ class SegmentOutputs:
     def _put_pages(self, segment: Segment, *, is_growing: bool) -> None:
         if isinstance(segment, TextSegment):
             pages = self._pages.update(segment.text)
-            if is_growing:
+            if is_growing and not self._is_json:
                 number, page = pages.pop()
                 pages.append((number, presentable(page)))
             for number, page in pages:
-                self._put(number, markdown_to_html(page), page)
+                self._put(number, json_to_html(page) if self._is_json else markdown_to_html(page), page)
         else:
             html = segment_to_html(segment, is_growing=is_growing)
             self._put(0, html, segment_to_text(segment, is_growing=is_growing))

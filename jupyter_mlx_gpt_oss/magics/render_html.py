@@ -10,7 +10,13 @@ from html import escape
 from jupyter_mlx_gpt_oss.magics.highlight import highlight_code
 from jupyter_mlx_gpt_oss.magics.json_table import json_to_table
 from jupyter_mlx_gpt_oss.magics.markdown import CODE_STYLE, escape_text, lines_to_html, markdown_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import call_to_text, newest, reasoning_title, shown_result
+from jupyter_mlx_gpt_oss.magics.render_text import (
+    call_to_text,
+    newest,
+    reasoning_title,
+    shown_result,
+    unmasked,
+)
 from jupyter_mlx_gpt_oss.magics.segments import (
     ReasoningSegment,
     Segment,
@@ -55,6 +61,12 @@ def output_to_html(text: str) -> str:
     return f'<pre style="{_WRAPPED_STYLE};margin:0;background:transparent">{escape_text(text)}</pre>'
 
 
+def json_to_html(text: str) -> str:
+    """Return JSON, whole or as far as it is written, as it stands."""
+    code = f'<code style="background:transparent">{highlight_code(text, "json")}</code>'
+    return f'<pre style="{CODE_STYLE};{_WRAPPED_STYLE}">{code}</pre>'
+
+
 def _reasoning_to_html(segment: ReasoningSegment, *, is_growing: bool) -> str:
     is_open = " open" if segment.ended_seconds is None else ""
     text = newest(segment.text) if is_growing else segment.text
@@ -74,21 +86,24 @@ def _call_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
 
 def _signature_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
     if call.code is not None:
-        code = highlight_code(newest(call.code) if is_growing else call.code, "python")
+        code = highlight_code(unmasked(newest(call.code) if is_growing else call.code), "python")
         return _named_block(call.name, code)
     one_line = call_to_text(call)
     if len(one_line) <= LONG_CALL_CHARS:
         return f"<code>{escape(one_line)}</code>"
-    table = None if is_growing else json_to_table(call.arguments)
+    arguments = unmasked(newest(call.arguments) if is_growing else call.arguments)
+    # All of it: the user may be asked whether it is to be done.
+    table = None if is_growing else json_to_table(arguments, is_whole=True)
     if table is not None:
-        return f"<code>{escape(call.name)}</code>{table}"
-    return _named_block(call.name, escape(newest(call.arguments) if is_growing else call.arguments))
+        return f'<code>{escape(call.name)}</code><div style="{_BOUNDED_STYLE}">{table}</div>'
+    return _named_block(call.name, escape(arguments))
 
 
 def _named_block(name: str, code: str) -> str:
     # JupyterLab gives `code` a background of its own.
     inner = f'<code style="background:transparent">{code}</code>'
-    return f'<code>{escape(name)}</code><pre style="{CODE_STYLE}">{inner}</pre>'
+    # Wrapped, since what lies off the right edge is not seen by who is to allow it.
+    return f'<code>{escape(name)}</code><pre style="{CODE_STYLE};{_WRAPPED_STYLE}">{inner}</pre>'
 
 
 def _result_to_html(result: ToolResult) -> str:

@@ -29,6 +29,8 @@ DEMO_NOTICE = (
 
 # A terminal obeys them: they could hide the code that the user is to allow. C0, DEL and C1 of ECMA-48.
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+# Characters that have text read in another order than it is run in (Unicode's bidirectional embeddings and isolates).
+_MASKS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _STAGES = {
     "downloading": "downloading the model",
     "loading": "loading the model",
@@ -57,6 +59,11 @@ def visible(text: str) -> str:
     return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
 
 
+def unmasked(text: str) -> str:
+    """Return code or arguments such that they are read as they are run: each mark of direction is a replacement mark."""
+    return _MASKS.sub("\N{REPLACEMENT CHARACTER}", text)
+
+
 def newest(text: str) -> str:
     """Return the end of a text that grows: of a long one its last lines."""
     if len(text) <= GROWING_CHARS:
@@ -80,9 +87,9 @@ def call_to_text(call: ToolCallSegment) -> str:
     except (ValueError, RecursionError):
         arguments = None
     if not isinstance(arguments, dict):
-        return f"{call.name}({call.arguments})"
+        return unmasked(f"{call.name}({call.arguments})")
     given = (f"{name}={json.dumps(value, ensure_ascii=False)}" for name, value in arguments.items())
-    return f"{call.name}({', '.join(given)})"
+    return unmasked(f"{call.name}({', '.join(given)})")
 
 
 def result_to_text(name: str, result: ToolResult) -> str:
@@ -128,9 +135,9 @@ def counted(number: int, noun: str) -> str:
 
 def _call_as_paragraph(call: ToolCallSegment, *, is_growing: bool) -> str:
     if call.code is not None:
-        return f"[python]\n{newest(call.code) if is_growing else call.code}"
+        return f"[python]\n{unmasked(newest(call.code) if is_growing else call.code)}"
     if is_growing and len(call.arguments) > GROWING_CHARS:
-        return f"[tool] {call.name} {newest(call.arguments)}"
+        return f"[tool] {call.name} {unmasked(newest(call.arguments))}"
     return f"[tool] {call_to_text(call)}"
 
 

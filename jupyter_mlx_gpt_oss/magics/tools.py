@@ -42,7 +42,7 @@ class Tool:
 
     `arguments` is a pydantic model with one field per parameter; a field's alias is the parameter's name, so
     that a parameter may have any name. `show` shows what the function returned, if it is more than text, and says
-    whether it has. `may_call` is asked with the arguments before each call.
+    whether it has; `keep_fault` keeps what it raised for the user. `may_call` is asked with the arguments before each call.
     """
 
     name: str
@@ -50,6 +50,7 @@ class Tool:
     function: Callable[..., Any]
     arguments: type[pydantic.BaseModel]
     show: Callable[[object], bool] = lambda _: False
+    keep_fault: Callable[[BaseException], None] = lambda _: None
     may_call: Callable[[str], bool] = lambda _: True
 
     @property
@@ -85,6 +86,7 @@ class Tool:
             raise
         # The function is the user's and may raise anything; the model is told, the user sees it.
         except BaseException as error:  # noqa: BLE001  a tool is the user's code: whatever it raises is its result
+            self.keep_fault(error)
             return _failure(_said(error))
 
     def _run(self, values: pydantic.BaseModel) -> Any:
@@ -144,6 +146,7 @@ def collect_tools(
     names: Iterable[str],
     *,
     show: Callable[[object], bool] = lambda _: False,
+    keep_fault: Callable[[BaseException], None] = lambda _: None,
     may_call: Callable[[str, str], bool] = is_call_allowed,
 ) -> dict[str, Tool]:
     """Return the tools of a cell by name: every function under `@tool`, and those in `names`.
@@ -152,6 +155,7 @@ def collect_tools(
         namespace: the variables of the notebook.
         names: functions that the cell names.
         show: shows what a function returned, if it is more than text, and says whether it has.
+        keep_fault: keeps what a function raised.
         may_call: says whether a function that is to be confirmed, named with its arguments, may be called.
 
     Raises:
@@ -164,7 +168,8 @@ def collect_tools(
             raise MagicUsageError(f"-t {name}: the notebook has no function of that name.")
         functions[name] = function
     tools = {
-        name: replace(function_to_tool(name, function), show=show) for name, function in functions.items()
+        name: replace(function_to_tool(name, function), show=show, keep_fault=keep_fault)
+        for name, function in functions.items()
     }
     return {
         name: replace(tool, may_call=partial(may_call, name)) if is_to_be_confirmed(tool.function) else tool

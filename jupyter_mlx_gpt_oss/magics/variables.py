@@ -6,13 +6,17 @@ beyond attribute and index access, and `str.format` is never used.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
+from jupyter_mlx_gpt_oss.magics.answer import Answer
 
 MAX_DESCRIPTION_CHARS = 4000
 MAX_ROWS = 10
+"""Of a table that does not fit whole."""
+MAX_WHOLE_ROWS = 500
+"""More do not fit, and take long to write."""
 
 _STEP = r"""\.[^\W\d]\w*|\[-?\d+\]|\["[^"\n]*"\]|\['[^'\n]*'\]"""
 # Braces that are doubled on both sides, as templates have them, are somebody else's.
@@ -26,8 +30,13 @@ _VARIABLE = re.compile(_NAME_AND_PATH)
 _STEPS = re.compile(_STEP)
 
 
-def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
+def expand_variables(text: str, namespace: Mapping[str, Any], cuts: list[str] | None = None) -> str:
     """Return `text` with each variable of `namespace` described in the place of its braces.
+
+    Args:
+        text: what the user wrote.
+        namespace: the variables of the notebook.
+        cuts: is given a line for each variable that does not stand there whole.
 
     Raises:
         MagicUsageError: a property or the text of a variable raises something.
@@ -44,9 +53,12 @@ def expand_variables(text: str, namespace: Mapping[str, Any]) -> str:
         except Exception as error:  # the notebook's code
             raise _unreadable(variable[0], error) from error
         try:
-            return describe(value)
+            description, cut = _describe(value)
         except Exception as error:  # the notebook's code
             raise _unreadable(variable[0], error) from error
+        if cut and cuts is not None:
+            cuts.append(f"{variable[0]}: the model is given {cut}")
+        return description
 
     return _PLACE.sub(
         lambda place: _VARIABLE.sub(described, place[0]) if place["variables"] else place[0], text
@@ -70,22 +82,32 @@ def _follow(value: Any, path: str) -> Any:
 
 
 def describe(value: object) -> str:
-    """Say a value as a person would: a text whole, a table or an array by shape, types and first rows.
+    """Say a value as a person would: a text or an answer whole, a table or an array by shape, types and first rows.
 
-    Anything but a text is bounded by MAX_DESCRIPTION_CHARS.
+    Anything else is bounded by MAX_DESCRIPTION_CHARS.
     """
+    return _describe(value)[0]
+
+
+def _describe(value: object) -> tuple[str, str]:
+    """Return the description, and how much of the value it is; nothing where it is all of it."""
     if isinstance(value, str):
-        return value
+        return value, ""
+    if isinstance(value, Answer):
+        return value.text, ""
+    cut = ""
     match (type(value).__module__.partition(".")[0], type(value).__name__):
         case ("pandas", "DataFrame"):
-            text = _describe_frame(value)
+            text, cut = _describe_frame(value)
         case ("pandas", "Series"):
-            text = _describe_series(value)
+            text, cut = _describe_series(value)
         case ("numpy", "ndarray"):
             text = _describe_array(value)
         case _:
             text = str(value)
-    return bounded(text, MAX_DESCRIPTION_CHARS)
+    if len(text) > MAX_DESCRIPTION_CHARS:
+        cut = f"{MAX_DESCRIPTION_CHARS:,} of {len(text):,} characters"
+    return bounded(text, MAX_DESCRIPTION_CHARS), cut
 
 
 def bounded(text: str, max_chars: int) -> str:
@@ -98,18 +120,25 @@ def bounded(text: str, max_chars: int) -> str:
 # The three below take Any: pandas and numpy are the notebook's, not ours, and are not imported here.
 
 
-def _describe_frame(frame: Any) -> str:
+def _describe_frame(frame: Any) -> tuple[str, str]:
     num_rows, num_columns = frame.shape
     types = ", ".join(f"{name}: {dtype}" for name, dtype in frame.dtypes.items())
-    head = frame.head(MAX_ROWS).to_string(max_cols=20)
-    shown = "" if num_rows <= MAX_ROWS else f" The first {MAX_ROWS}:"
-    return f"DataFrame of {num_rows} rows and {num_columns} columns ({types}).{shown}\n{head}"
+    head = f"DataFrame of {num_rows} rows and {num_columns} columns ({types})."
+    return _with_rows(head, num_rows, lambda count: frame.head(count).to_string(max_cols=20))
 
 
-def _describe_series(series: Any) -> str:
-    shown = "" if len(series) <= MAX_ROWS else f" The first {MAX_ROWS}:"
-    head = series.head(MAX_ROWS).to_string()
-    return f"Series {series.name!r} of {len(series)} values ({series.dtype}).{shown}\n{head}"
+def _describe_series(series: Any) -> tuple[str, str]:
+    head = f"Series {series.name!r} of {len(series)} values ({series.dtype})."
+    return _with_rows(head, len(series), lambda count: series.head(count).to_string())
+
+
+def _with_rows(head: str, num_rows: int, rows: Callable[[int], str]) -> tuple[str, str]:
+    """Return a description with all rows, if they fit, else with the first few; and how many these are."""
+    if num_rows <= MAX_WHOLE_ROWS:
+        text = f"{head}\n{rows(num_rows)}"
+        if num_rows <= MAX_ROWS or len(text) <= MAX_DESCRIPTION_CHARS:
+            return text, ""
+    return f"{head} The first {MAX_ROWS}:\n{rows(MAX_ROWS)}", f"{MAX_ROWS} of {num_rows:,} rows"
 
 
 def _describe_array(array: Any) -> str:

@@ -190,6 +190,22 @@ def test_connect_names_a_server(
     assert notebook.run("%%oss\nHi") is None
 
 
+def test_of_several_models_a_gpt_oss_is_asked_and_another_can_be_chosen(
+    notebook: Notebook, server: CannedServer
+) -> None:
+    server.card, server.other_cards = {"id": "nomic-embed"}, [{"id": "gpt-oss:20b"}, {"id": "llama"}]
+    server.play(answer("One."), answer("Two."))
+
+    notebook.run("%%oss\nHi")
+    error = notebook.run("%oss model gpt-4")
+    assert notebook.run("%oss model llama") is None
+    notebook.run("%%oss\nHi again")
+
+    assert [request["model"] for request in server.requests] == ["gpt-oss:20b", "llama"]
+    assert isinstance(error, MagicUsageError)
+    assert "nomic-embed, gpt-oss:20b, llama" in str(error)
+
+
 def test_connect_to_nobody_changes_nothing(notebook: Notebook, server: CannedServer) -> None:
     server.play(answer("Hi"))
 

@@ -95,3 +95,10 @@ def test_in_a_terminal_each_input_is_a_cell() -> None:
     keys = CellKeys()
 
     assert keys.next_key({}, "yes", 1) != keys.next_key({}, "yes", 2)
+
+
+def test_a_cell_without_an_id_that_asks_several_times_has_a_key_for_each() -> None:
+    keys = CellKeys()
+    first = [keys.next_key(request(None, 1), "same", None) for _ in range(3)]
+    assert len({*first}) == 3
+    assert [keys.next_key(request(None, 2), "same", None) for _ in range(3)] == first

@@ -236,3 +236,42 @@ def test_loading_the_extension_loads_nothing_heavy(tmp_path: Path) -> None:
     )
 
     assert result.stdout.strip() == "[]"
+
+
+def test_variables_stand_in_the_system_prompt_too(notebook: Notebook, server: CannedServer) -> None:
+    notebook.user_ns["company"] = "ACME"
+    server.play(answer("Hello."), answer("Hello."))
+
+    notebook.run('%%oss -s "For {company}, {please}"\nHi')
+    notebook.run('%%oss --new --raw -s "For {company}"\nHi')
+
+    assert [request["messages"][0]["content"] for request in server.requests] == [
+        "For ACME, {please}",
+        "For {company}",
+    ]
+
+
+def test_an_answer_is_given_whole_and_what_is_cut_is_told(notebook: Notebook, server: CannedServer) -> None:
+    report = "word " * 2000
+    notebook.user_ns["reviews"] = ["good"] * 2000
+    server.play(answer(report), answer("Done."))
+
+    notebook.run("%%oss -o draft\nWrite.")
+    notebook.run("%%oss --new\nTranslate: {draft} {reviews}")
+
+    message = server.requests[1]["messages"][-1]["content"]
+    assert message.startswith(f"Translate: {report}")
+    assert "{reviews}: the model is given 4,000 of 16,000 characters" in notebook.outputs.text
+    assert "{draft}" not in notebook.outputs.text
+
+
+def test_a_front_end_that_updates_nothing_is_written_to(
+    notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    server.play(answer("Hello there, friend.", "Let me see."))
+
+    notebook.run("%config GptOssMagics.plain = True")
+    notebook.run("%%oss\nHi")
+
+    assert "Hello there, friend." in capsys.readouterr().out
+    assert notebook.outputs.text == ""

@@ -254,3 +254,10 @@ def test_tasks_are_text() -> None:
     assert "<input" not in html
     assert "☐ read" in html
     assert "☑ <strong>write</strong>" in html
+
+
+def test_a_cell_of_a_table_may_have_lines() -> None:
+    html = markdown_to_html("| a |\n|---|\n| x<br>y<BR/>z |")
+    assert html.count("<br />") == 2
+    assert "&lt;" not in html
+    assert "<br" not in markdown_to_html("a<br onclick=x>b")

@@ -1,6 +1,8 @@
 """A real shell, the real client and a real HTTP server: cells with `--schema`."""
 
+import re
 from dataclasses import dataclass
+from html import unescape
 from typing import Any
 
 import pydantic
@@ -128,3 +130,13 @@ def test_without_a_schema_nothing_is_parsed(notebook: Notebook, server: CannedSe
 
     assert notebook.user_ns["_"].parsed is None
     assert "response_format" not in server.requests[0]
+
+
+def test_an_answer_in_json_is_shown_as_it_stands(notebook: Notebook, server: CannedServer) -> None:
+    text = '{"pattern": "a*b*c",\n "file": "__init__.py", "price": "$5 and $6"}'
+    run(notebook, server, {"type": "object", "title": "Rule"}, text)
+
+    html = notebook.outputs.html
+    assert "<em>" not in html
+    assert "<strong>" not in html
+    assert text in unescape(re.sub(r"<[^>]*>", "", html))

@@ -1,6 +1,7 @@
 """A real shell, the real client and a real HTTP server: cells in which the model calls tools."""
 
 import asyncio
+import re
 import sys
 from io import StringIO
 
@@ -181,13 +182,30 @@ def test_long_arguments_are_read_above_the_question(
 ) -> None:
     notebook.user_ns["delete"] = delete
     asked = ask(notebook, monkeypatch, "n")
-    server.play(deletes(f'{{"path": "{"x" * 500}"}}'), answer("As you like."))
+    path = "x" * 900 + "/etc/passwd"
+    server.play(deletes(f'{{"path": "{path}"}}'), answer("As you like."))
 
     notebook.run("%%oss\nDelete it.")
 
     ((question, page),) = asked.seen
     assert question == "Call delete? [y/N] "
-    assert "x" * 500 in page
+    assert path in page
+    assert path in notebook.outputs.html
+
+
+def test_what_is_to_be_allowed_is_read_as_it_is_run(
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    notebook.user_ns["delete"] = delete
+    asked = ask(notebook, monkeypatch, "n")
+    server.play(deletes('{"path": "/home/\u202egpj.evil"}'), answer("As you like."))
+
+    notebook.run("%%oss\nDelete it.")
+
+    ((question, page),) = asked.seen
+    for seen in (question, page, notebook.outputs.html):
+        assert "\u202e" not in seen
+        assert "/home/\ufffdgpj.evil" in seen
 
 
 def test_a_tool_that_nobody_can_confirm_fails_in_one_line(
@@ -229,3 +247,17 @@ def test_a_tool_that_was_deleted_is_not_offered(notebook: Notebook, server: Cann
     notebook.run("%%oss\nHi")
 
     assert "tools" not in server.requests[0]
+
+
+def test_where_a_tool_failed_is_kept_for_tb(
+    notebook: Notebook, server: CannedServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    notebook.run("def inner():\n    return {}['name']\ndef lookup():\n    return inner()")
+    server.play([tool_delta("lookup", "{}"), *ending("tool_calls")], answer("I do not know."))
+
+    notebook.run("%%oss -t lookup\nWho is it?")
+
+    assert server.requests[1]["messages"][-1]["content"] == "KeyError: 'name'"
+    assert "%tb shows where" in notebook.outputs.text
+    notebook.run("%tb")
+    assert "in inner()" in re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)

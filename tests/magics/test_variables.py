@@ -117,14 +117,33 @@ def test_an_array_is_described() -> None:
 
 def test_a_data_frame_is_described() -> None:
     pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"city": ["Kyoto"] * 50, "degrees": range(50)})
+    frame = pandas.DataFrame({"city": ["Kyoto"] * 400, "degrees": range(400)})
 
     description = describe(frame)
 
-    assert description.startswith("DataFrame of 50 rows and 2 columns (city: ")
+    assert description.startswith("DataFrame of 400 rows and 2 columns (city: ")
     assert "degrees: int64). The first 10:" in description
     assert description.count("Kyoto") == 10
-    assert describe(frame["degrees"]).startswith("Series 'degrees' of 50 values (int64). The first 10:")
+    assert describe(frame["degrees"]).startswith("Series 'degrees' of 400 values (int64). The first 10:")
+    months = describe(frame.head(12))
+    assert "The first" not in months
+    assert months.count("Kyoto") == 12
+    assert describe(frame["degrees"].head(12)).endswith("11    11")
+
+
+def test_what_is_not_given_whole_is_told() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"degrees": range(1000)})
+    cuts: list[str] = []
+
+    expand_variables(
+        "{a} {b} {c} {d.items}", {"a": "x" * 9000, "b": ["y" * 9000], "c": frame, "d": frame}, cuts
+    )
+
+    assert cuts[:2] == [
+        "{b}: the model is given 4,000 of 9,004 characters",
+        "{c}: the model is given 10 of 1,000 rows",
+    ]
 
 
 class Broken:

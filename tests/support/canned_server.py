@@ -74,6 +74,8 @@ class CannedServer:
     card: dict[str, Any] = field(
         default_factory=lambda: {"id": "canned", "demo": False, "context_length": 4096}
     )
+    other_cards: list[dict[str, Any]] = field(default_factory=list)
+    """Of a server that has several models, those behind the first."""
     client_gone: threading.Event = field(default_factory=threading.Event)
     loaded: list[str | None] = field(default_factory=list)
     health: deque[dict[str, Any]] = field(default_factory=deque)
@@ -109,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
         if self.headers["Authorization"] != f"Bearer {KEY}":
             self._send_json(401, {"error": {"message": "Incorrect API key.", "code": "invalid_api_key"}})
         elif self.path.endswith("/gpt-oss/v1/models"):
-            self._send_json(200, {"object": "list", "data": [self.canned.card]})
+            self._send_json(200, {"object": "list", "data": [self.canned.card, *self.canned.other_cards]})
         elif self.canned.odd_answer is not None:
             self._send_json(200, self.canned.odd_answer)
         elif self.path.endswith("/gpt-oss/health"):
