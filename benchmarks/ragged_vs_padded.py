@@ -2,7 +2,7 @@
 
     python -m benchmarks.ragged_vs_padded [--checkpoint DIR]... [--batches 1,4,8] [--context 200] [--steps 20]
 
-Both sides compute the same step: B sequences of one length, one token each, the full head and an argmax. They take turns step
+Both sides compute the same step: B sequences of one length, one token each, the full head (each side its own) and an argmax. They take turns step
 by step, so that the machine's load hits both alike, and lower quartiles are compared. `build` is the time that Python takes to
 put the step together, counted by the processor; it is a part of the step only where nothing else is computed meanwhile.
 
@@ -23,6 +23,7 @@ from mlx_lm.models.cache import BatchKVCache, BatchRotatingKVCache
 from benchmarks.make_checkpoint import make_checkpoint
 from benchmarks.results import OUT, keep
 from jupyter_mlx_gpt_oss import demo
+from jupyter_mlx_gpt_oss.worker.head import Head
 from jupyter_mlx_gpt_oss.worker.model_loader import load, prepare_device
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 
@@ -49,14 +50,14 @@ class Figures:
         return self.ragged / self.padded
 
 
-def _ragged(model: Any, batch: int, context: int) -> Build:
+def _ragged(model: Any, head: Head, batch: int, context: int) -> Build:
     caches = [make_caches(model) for _ in range(batch)]
     for each in caches:
         for start in range(0, context, _CHUNK):
             mx.eval(forward(model, [Row(_prompt(context)[start : start + _CHUNK], each)]))
 
     def build() -> mx.array:
-        return mx.argmax(model.lm_head(forward(model, [Row([7], each) for each in caches])), axis=-1)
+        return mx.argmax(head(forward(model, [Row([7], each) for each in caches]), []).values, axis=-1)
 
     return build
 
@@ -93,8 +94,8 @@ def _step(build: Build) -> tuple[float, float]:
 
 
 def _measure(directory: Path, batch: int, context: int, steps: int) -> Figures:
-    model = load(str(directory), None, lambda _: None).model
-    sides = (_ragged(model, batch, context), _padded(model, batch, context))
+    loaded = load(str(directory), None, lambda _: None)
+    sides = (_ragged(loaded.model, loaded.head, batch, context), _padded(loaded.model, batch, context))
     seen: tuple[list[tuple[float, float]], list[tuple[float, float]]] = ([], [])
     for number in range(steps):
         for side in (0, 1) if number % 2 else (1, 0):

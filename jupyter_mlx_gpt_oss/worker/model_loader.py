@@ -31,6 +31,7 @@ from jupyter_mlx_gpt_oss.worker.sharding import check_divisible, shard
 
 DEMO = "demo"
 _CACHE_LIMIT_BYTES = 1 << 30  # MLX keeps freed buffers for reuse, by default as many as there is memory
+_HEAD_SHARE = 16  # one part of so many of the memory that is free, for a head that is unpacked
 _RESERVE_BYTES = 1 << 30  # caches, activations and the rest of the machine
 _SLOW_BYTES = (
     2 << 30
@@ -75,7 +76,9 @@ def load(name: str, context_length: int | None, report: Report, ranks: Ranks = A
     if checkpoint.weight_bytes > _SLOW_BYTES:
         meanwhile.start()
     model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report, ranks=ranks)
-    head: Head = NarrowHead(model) if name == DEMO and is_on_cpu else FullHead(model)
+    head: Head = FullHead(model, max_unpacked_bytes=free_bytes() // _HEAD_SHARE if is_on_cpu else 0)
+    if name == DEMO and is_on_cpu:
+        head = NarrowHead(model)
     report(Progress(stage=ProgressStage.WARMING_UP))
     _warm_up(model, head)
     info = ModelInfo(

@@ -30,7 +30,7 @@ class TokenDrawer:
 
     def __init__(self, loaded: LoadedModel) -> None:
         self._head = loaded.head
-        self._full_head = FullHead(loaded.model)
+        self._full_head = loaded.head if isinstance(loaded.head, FullHead) else FullHead(loaded.model)
 
     def draw(self, hidden: mx.array, sequences: list[Sequence]) -> Drawn:
         """Draw the next token of each sequence.
