@@ -143,7 +143,7 @@ def test_everything_is_readable_in_a_light_and_in_a_dark_theme(notebook: Noteboo
         f"%%oss --new --python auto\n{PLOT}",
     ]
     notebook.create([*cells, "%%oss --python never\nHi", "%oss history"], "Themes.ipynb")
-    notebook.menu("Run", "Run All Cells")
+    notebook.run_all()
     notebook.wait_until_done(6)
     notebook.run(7)
     notebook.wait_until_done(7)
@@ -163,7 +163,7 @@ def test_everything_is_readable_in_a_light_and_in_a_dark_theme(notebook: Noteboo
 
 def test_interrupting_stops_the_answer_and_keeps_what_came(notebook: NotebookPage) -> None:
     notebook.create([LOAD, f"%%oss\n{ENDLESS}", "never = 1"], "Interrupt.ipynb")
-    notebook.menu("Run", "Run All Cells")
+    notebook.run_all()
     output = notebook.output(1)
     expect(output).to_contain_text("One, two, three,")
     notebook.page.locator('[data-command="notebook:interrupt-kernel"]').first.click()
@@ -179,7 +179,7 @@ def test_interrupting_stops_the_answer_and_keeps_what_came(notebook: NotebookPag
 
 def test_a_cell_that_fails_says_so_in_a_line_and_stops_run_all(notebook: NotebookPage) -> None:
     notebook.create([LOAD, "%%oss -t find_city\nWhere is Kyoto?", "never = 1"], "Error.ipynb")
-    notebook.menu("Run", "Run All Cells")
+    notebook.run_all()
     output = notebook.output(1)
     expect(output).to_contain_text("the notebook has no function of that name")
     notebook.wait_until_idle()
@@ -193,7 +193,7 @@ def test_a_notebook_that_is_run_twice_holds_the_same_conversation(notebook: Note
     notebook.create([LOAD, f"%%oss\n{FIRST}", f"%%oss\n{SECOND}", "%oss history"], "Twice.ipynb")
     histories = []
     for last_number in ("[4]:", "[8]:"):
-        notebook.menu("Run", "Run All Cells")
+        notebook.run_all()
         expect(notebook.prompt(3)).to_have_text(last_number)
         expect(notebook.output(3)).to_contain_text("You are Ada.")
         histories.append(notebook.output(3).inner_text())

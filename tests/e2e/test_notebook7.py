@@ -57,7 +57,7 @@ def test_run_all_twice_an_interrupt_and_an_error(page: Page, server: JupyterProc
     notebook.create([*chat, f"%%oss -c other\n{ENDLESS}", "%%oss -t nobody\nHi", "never = 1"], "Twice7.ipynb")
     histories = []
     for history_number, last_number in (("[4]:", "[5]:"), ("[9]:", "[10]:")):
-        notebook.menu("Run", "Run All Cells")
+        notebook.run_all()
         expect(notebook.prompt(3)).to_have_text(history_number)
         endless = notebook.output(4)
         expect(endless).to_contain_text("One, two, three,")

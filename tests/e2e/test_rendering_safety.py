@@ -123,7 +123,7 @@ def test_no_attack_runs_or_loads_anything(page: Page, server: JupyterProcess) ->
     starts = range(0, len(ATTACKS), ATTACKS_A_CELL)
     asks = [ASK.format(first=first, end=min(first + ATTACKS_A_CELL, len(ATTACKS))) for first in starts]
     notebook.create([LOAD, ECHO, *asks], "Attacks.ipynb")
-    notebook.menu("Run", "Run All Cells")
+    notebook.run_all()
     for index in range(2, len(asks) + 2):
         notebook.wait_until_done(index)
         notebook.output(index).scroll_into_view_if_needed()

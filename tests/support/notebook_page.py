@@ -6,7 +6,7 @@ import re
 import shutil
 import urllib.request
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +22,7 @@ ARTIFACTS = ROOT / "artifacts"
 PICTURES = ROOT / "docs" / "images"
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 TIMEOUT_MILLISECONDS = 120_000
-_KEY_PRESSES = 4
+_TRIES = 4
 LOAD = "%load_ext jupyter_mlx_gpt_oss"
 # No question about news over the first picture.
 QUIET = {"@jupyterlab/apputils-extension:notification": {"fetchNews": "false", "checkForUpdates": False}}
@@ -110,18 +110,23 @@ class NotebookPage:
         for index in indexes:
             self.cell(index).locator(".cm-content").first.click()
             self.cell(index).locator(".cm-focused").wait_for()
-            self._start(index)
+            self._until_begun(index, lambda: self.page.keyboard.press("Control+Enter"))
 
-    def _start(self, index: int) -> None:
-        """Press the keys that run the cell; again if nothing came of it, as before the page has got its kernel."""
-        for _ in range(_KEY_PRESSES):
-            self.page.keyboard.press("Control+Enter")
+    def run_all(self) -> None:
+        """Choose the menu's entry that runs all cells."""
+        self._until_begun(0, lambda: self.menu("Run", "Run All Cells"))
+
+    def _until_begun(self, index: int, start: Callable[[], None]) -> None:
+        """Do what runs a cell; again if nothing came of it, as before the page has got its kernel."""
+        before = self.prompt(index).inner_text().strip()
+        for _ in range(_TRIES):
+            start()
+            if before == "[*]:":
+                return  # it runs already, and stands in the queue once more
             with suppress(AssertionError):
-                expect(self.prompt(index)).not_to_have_text(
-                    "[ ]:", timeout=TIMEOUT_MILLISECONDS / _KEY_PRESSES
-                )
+                expect(self.prompt(index)).not_to_have_text(before, timeout=TIMEOUT_MILLISECONDS / _TRIES)
                 return
-        expect(self.prompt(index)).not_to_have_text("[ ]:")
+        expect(self.prompt(index)).not_to_have_text(before)
 
     def prompt(self, index: int) -> Locator:
         """What stands before a cell: `[ ]:`, `[*]:` while it runs, `[3]:`."""
