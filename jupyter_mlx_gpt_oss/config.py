@@ -55,7 +55,7 @@ class GptOssEngine(Configurable):
         allow_none=True,
         min=0,
         help="Bytes of keys and values kept of earlier prompts and answers, so that a conversation is not read anew "
-        "at each turn. 0: none. None: a quarter of the memory that is free. At most three quarters of that.",
+        "at each turn. 0: none. None: a quarter of the memory that is free. A larger number than three quarters of that memory counts as these.",
     ).tag(config=True)
     idle_unload_seconds = Float(
         0.0,

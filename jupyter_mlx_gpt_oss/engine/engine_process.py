@@ -134,8 +134,9 @@ class EngineProcess:
 
     async def unload(self) -> None:
         """Give all memory of the model back; open requests end with EngineDeadError."""
-        if self._opening is not None:
-            self._opening.cancel()  # ranks may take minutes to find each other, and whoever starts them has the lock
+        if self._opening is not None and self._opening.cancel():
+            # Ranks may take minutes to find each other. Whoever starts them has the lock, and others may wait for it.
+            self._requests.tell_all(EngineDeadError(_UNLOADED))
         async with self._change:
             await self._end(_UNLOADED)
 
@@ -176,6 +177,7 @@ class EngineProcess:
             raise EngineDeadError(f"The engine process cannot be started: {reason}") from error
         except asyncio.CancelledError:
             self._status = EngineStatus(state=EngineState.UNLOADED)
+            self._opening.add_done_callback(_end_opened)
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise  # whoever asked first has gone; the next one starts it
@@ -366,6 +368,12 @@ def _news(output: RequestOutput) -> Progress | TokenOutput:
         num_cached_tokens=output.num_cached_tokens,
         logprobs=output.logprobs,
     )
+
+
+def _end_opened(opening: "asyncio.Task[WorkerConnection]") -> None:
+    """End a process that was started just when nobody wanted it any more."""
+    if not opening.cancelled() and not opening.exception():
+        opening.result().kill()
 
 
 def _ignore_failure(loaded: asyncio.Future[ModelInfo]) -> None:

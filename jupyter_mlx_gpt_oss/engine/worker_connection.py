@@ -46,7 +46,11 @@ class WorkerConnection:
         """
         if hostfile:
             process, connection = await start_ranks(hostfile)
-            reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_FRAME_BYTES)
+            with ExitStack() as undo:
+                undo.callback(connection.close)
+                undo.callback(kill_all, process)
+                reader, writer = await asyncio.open_connection(sock=connection, limit=MAX_FRAME_BYTES)
+                undo.pop_all()
             return cls(process, reader, writer)
         ours, theirs = socket.socketpair()
         with ExitStack() as undo:  # also where whoever opens it is cancelled
@@ -108,6 +112,11 @@ class WorkerConnection:
             return b""
         finally:
             line.cancel()
+
+    def kill(self) -> None:
+        """End the worker at once, whatever it does."""
+        kill_all(self._process)
+        self._writer.close()
 
     async def close(self, timeout_seconds: float) -> int:
         """End the process: politely by closing the socket, then by force. Return its exit status."""

@@ -146,7 +146,7 @@ def _strict_schema(parameters: Any, param: str) -> Mapping[str, Any]:
 def _lark(calls: Sequence[_Call], choice: ToolChoice, *, has_thoughts: bool, is_json: bool) -> str:
     """Return the turn: thoughts and preambles, then one call or the answer.
 
-    Where JSON is asked for there is no preamble, before a call neither: a client reads all content as that JSON.
+    Where JSON is asked for there is no preamble, not even before a call: a client reads all content as that JSON.
     """
     before = "(thought | preamble)*" if has_thoughts else "no_thought? preamble*"
     if is_json:

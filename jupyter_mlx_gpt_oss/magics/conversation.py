@@ -101,7 +101,8 @@ class CellKeys:
             return self._count(terminal_execution, f"input:{terminal_execution}")
         cell_id = (parent.get("metadata") or {}).get("cellId")
         name = f"text:{text}" if cell_id is None else f"cell:{cell_id}"
-        return self._count((parent.get("header") or {}).get("msg_id"), name)
+        execution = (parent.get("header") or {}).get("msg_id")
+        return name if execution is None else self._count(execution, name)
 
     def _count(self, execution: object, prefix: str) -> str:
         self._calls = self._calls + 1 if execution == self._execution else 0

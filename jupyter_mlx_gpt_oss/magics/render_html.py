@@ -91,12 +91,13 @@ def _signature_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
     one_line = call_to_text(call)
     if len(one_line) <= LONG_CALL_CHARS:
         return f"<code>{escape(one_line)}</code>"
-    arguments = unmasked(newest(call.arguments) if is_growing else call.arguments)
+    arguments = newest(call.arguments) if is_growing else call.arguments
     # All of it: the user may be asked whether it is to be done.
     table = None if is_growing else json_to_table(arguments, is_whole=True)
     if table is not None:
-        return f'<code>{escape(call.name)}</code><div style="{_BOUNDED_STYLE}">{table}</div>'
-    return _named_block(call.name, escape(arguments))
+        shown = unmasked(table)  # JSON can spell a mark of direction
+        return f'<code>{escape(call.name)}</code><div style="{_BOUNDED_STYLE}">{shown}</div>'
+    return _named_block(call.name, escape(unmasked(arguments)))
 
 
 def _named_block(name: str, code: str) -> str:

@@ -15,6 +15,7 @@ from jupyter_mlx_gpt_oss.magics.answer import Answer
 MAX_DESCRIPTION_CHARS = 4000
 MAX_ROWS = 10
 """Of a table that does not fit whole."""
+MAX_COLUMNS = 20
 MAX_WHOLE_ROWS = 500
 """More do not fit, and take long to write."""
 
@@ -56,8 +57,9 @@ def expand_variables(text: str, namespace: Mapping[str, Any], cuts: list[str] | 
             description, cut = _describe(value)
         except Exception as error:  # the notebook's code
             raise _unreadable(variable[0], error) from error
-        if cut and cuts is not None:
-            cuts.append(f"{variable[0]}: the model is given {cut}")
+        line = f"{variable[0]}: the model is given {cut}"
+        if cut and cuts is not None and line not in cuts:
+            cuts.append(line)
         return description
 
     return _PLACE.sub(
@@ -102,11 +104,12 @@ def _describe(value: object) -> tuple[str, str]:
         case ("pandas", "Series"):
             text, cut = _describe_series(value)
         case ("numpy", "ndarray"):
-            text = _describe_array(value)
+            text, cut = _describe_array(value)
         case _:
             text = str(value)
     if len(text) > MAX_DESCRIPTION_CHARS:
-        cut = f"{MAX_DESCRIPTION_CHARS:,} of {len(text):,} characters"
+        limit = f"{MAX_DESCRIPTION_CHARS:,} of {len(text):,} characters"
+        cut = f"{limit} of {cut}" if cut else limit
     return bounded(text, MAX_DESCRIPTION_CHARS), cut
 
 
@@ -124,7 +127,11 @@ def _describe_frame(frame: Any) -> tuple[str, str]:
     num_rows, num_columns = frame.shape
     types = ", ".join(f"{name}: {dtype}" for name, dtype in frame.dtypes.items())
     head = f"DataFrame of {num_rows} rows and {num_columns} columns ({types})."
-    return _with_rows(head, num_rows, lambda count: frame.head(count).to_string(max_cols=20))
+    text, cut = _with_rows(head, num_rows, lambda count: frame.head(count).to_string(max_cols=MAX_COLUMNS))
+    if num_columns > MAX_COLUMNS:
+        columns = f"{MAX_COLUMNS} of {num_columns:,} columns"
+        cut = f"{cut} and {columns}" if cut else columns
+    return text, cut
 
 
 def _describe_series(series: Any) -> tuple[str, str]:
@@ -141,9 +148,10 @@ def _with_rows(head: str, num_rows: int, rows: Callable[[int], str]) -> tuple[st
     return f"{head} The first {MAX_ROWS}:\n{rows(MAX_ROWS)}", f"{MAX_ROWS} of {num_rows:,} rows"
 
 
-def _describe_array(array: Any) -> str:
+def _describe_array(array: Any) -> tuple[str, str]:
     spread = ""
     if array.size and array.dtype.kind in "iuf":
         spread = f", from {array.min()} to {array.max()}, mean {array.mean():.6g}"
-    # numpy shortens the text of a large array by itself.
-    return f"array of shape {array.shape} ({array.dtype}){spread}:\n{array}"
+    text = str(array)  # numpy shortens that of a large one
+    cut = f"a few of {array.size:,} values" if "..." in text and array.dtype.kind in "biufc" else ""
+    return f"array of shape {array.shape} ({array.dtype}){spread}:\n{text}", cut

@@ -10,7 +10,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import UnsupportedFeatureError
-from jupyter_mlx_gpt_oss.harmony.fields import require_list, require_name, require_object, require_text
+from jupyter_mlx_gpt_oss.harmony.fields import (
+    optional_text,
+    require_list,
+    require_name,
+    require_object,
+    require_text,
+)
 
 JsonObject = dict[str, Any]
 OTHER_TOOLS = frozenset({
@@ -56,7 +62,8 @@ class ServedTools:
 
     def in_own_places(self, text: str) -> str:
         """Return a text about `tools[i]` of the chat completion as one about the request's own tools."""
-        return re.sub(r"(?<![\w.])tools\[(\d+)\]", lambda found: self.places[int(found[1])], text)
+        places = {f"tools[{index}]": place for index, place in enumerate(self.places)}
+        return re.sub(r"(?<![\w.])tools\[\d+\]", lambda found: places.get(found[0], found[0]), text)
 
 
 def chat_tools(tools: Sequence[Mapping[str, Any]]) -> ServedTools:
@@ -145,7 +152,7 @@ def chat_response_format(text_format: Mapping[str, Any] | None) -> JsonObject | 
 def _named(choice: Mapping[str, Any], param: str) -> JsonObject:
     if choice.get("type") == "python":
         return {"type": "python"}
-    return {
-        "type": "function",
-        "function": {"name": require_text(choice.get("name"), f"{param}.name")},
-    }
+    name = require_text(choice.get("name"), f"{param}.name")
+    if namespace := optional_text(choice, "namespace", param):
+        name = name_within(namespace, name)
+    return {"type": "function", "function": {"name": name}}

@@ -65,6 +65,8 @@ class EngineLoop:
             lambda: MemoryBudget.measure(loaded.model, config.prefix_cache_bytes), MemoryBudget
         )
         self._caches = SequenceCaches(loaded.model, self._memory.prefix_cache_bytes)
+        self._is_taken_apart = False
+        """Whether the last step failed, and each of its sequences was computed alone: no measure of the machine."""
         self._max_prefill_tokens = config.max_prefill_tokens
         self._prompt_lookup = PromptLookup(config.prompt_lookup_tokens)
         self._runner = make_runner(loaded, self._caches, ranks)
@@ -128,8 +130,9 @@ class EngineLoop:
         seconds = self._clock() - start
         if is_lone:
             self._prompt_lookup.note_plain(seconds)
-        num_prefill_tokens = sum(chunk.num_tokens for chunk in chunks) - num_decoding
-        self._pace.note(num_prefill_tokens=num_prefill_tokens, num_decoding=num_decoding, seconds=seconds)
+        if not self._is_taken_apart:
+            num_prefill = sum(chunk.num_tokens for chunk in chunks) - num_decoding
+            self._pace.note(num_prefill_tokens=num_prefill, num_decoding=num_decoding, seconds=seconds)
         self._report(outputs, seconds)
         self._keep_finished()
 
@@ -199,6 +202,7 @@ class EngineLoop:
     def _compute_safely(self, chunks: list[Chunk], *, goes_on: bool = False) -> list[RequestOutput]:
         """Compute a step; one that fails is taken apart, so that it costs only the sequence at fault."""
         outputs: list[RequestOutput] = []
+        self._is_taken_apart = False
         ends = [chunk.sequence.num_computed + chunk.num_tokens for chunk in chunks]
         if len(chunks) == 1:
             with self._guard(chunks[0].sequence):
@@ -207,6 +211,7 @@ class EngineLoop:
         try:
             return self._hand_out(chunks, self._runner.run(chunks, goes_on=goes_on))
         except Exception as error:  # noqa: BLE001  the worker's border: a fault becomes a report, the loop goes on
+            self._is_taken_apart = True
             self._runner.drop()
             mx.clear_cache()
             if not isinstance(error, InvalidRequestError):

@@ -76,9 +76,11 @@ def load(name: str, context_length: int | None, report: Report, ranks: Ranks = A
     if checkpoint.weight_bytes > _SLOW_BYTES:
         meanwhile.start()
     model = _read(checkpoint, is_on_cpu=is_on_cpu, report=report, ranks=ranks)
-    head: Head = FullHead(model, max_unpacked_bytes=free_bytes() // _HEAD_SHARE if is_on_cpu else 0)
+    head: Head
     if name == DEMO and is_on_cpu:
         head = NarrowHead(model)
+    else:
+        head = FullHead(model, max_unpacked_bytes=free_bytes() // _HEAD_SHARE if is_on_cpu else 0)
     report(Progress(stage=ProgressStage.WARMING_UP))
     _warm_up(model, head)
     info = ModelInfo(

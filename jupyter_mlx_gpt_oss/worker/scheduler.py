@@ -3,10 +3,10 @@
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from itertools import takewhile
 
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
-_MOST_PASSED = 8  # sequences that start before one for which there is no memory yet
 _OLDEST_SHARE = 4  # one part of so many of the prefill budget goes to the oldest prompt, however long it is
 
 
@@ -91,26 +91,37 @@ class Scheduler:
 
         Args:
             may_run: whether a sequence can start now; one that cannot keeps its place, and lets others pass.
-            fits: whether there is memory for a sequence beside those that run. One for which there is none lets a few others
-                pass, and then nobody, so that smaller ones cannot keep it out for ever.
+            fits: whether there is memory for a sequence beside those that run. A caller's first one for which there is none
+                lets a few later ones pass, and then nobody, so that smaller ones cannot keep it out for ever.
         """
         admitted: list[Sequence] = []
         if not self.can_admit:  # the usual step: nothing is sorted
             return admitted
-        passed: list[Sequence] = []
-        for sequence in self._in_turn():
+        for sequence in sorted(self._in_turn(), key=lambda sequence: not sequence.is_passed_enough):
             if len(self._running) >= self._max_running:
                 break
             if not fits(sequence, self._running):
-                if sequence.num_passed >= _MOST_PASSED:
+                if sequence.is_passed_enough:
                     break
-                passed.append(sequence)
             elif may_run(sequence):
+                passed = self._pass(sequence, fits)
                 self._start(sequence)
                 admitted.append(sequence)
-                for large in passed:
-                    large.num_passed += 1
+                if any(large.is_passed_enough for large in passed):
+                    break
         return admitted
+
+    def _pass(
+        self, sequence: Sequence, fits: Callable[[Sequence, Iterable[Sequence]], bool]
+    ) -> list[Sequence]:
+        """Count, and return, those that a sequence passes: each caller's first that came before it and does not fit."""
+        firsts: dict[str, Sequence] = {}
+        for waiting in takewhile(lambda waiting: waiting is not sequence, self._waiting):
+            firsts.setdefault(waiting.request.caller, waiting)
+        passed = [first for first in firsts.values() if not fits(first, self._running)]
+        for first in passed:
+            first.num_passed += 1
+        return passed
 
     def _start(self, sequence: Sequence) -> None:
         self._waiting.remove(sequence)

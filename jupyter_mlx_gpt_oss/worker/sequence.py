@@ -11,6 +11,8 @@ from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest
 from jupyter_mlx_gpt_oss.worker.constraint import Constraint
 from jupyter_mlx_gpt_oss.worker.kv_span import Snapshot
 
+_MOST_PASSED = 8
+
 
 @dataclass(slots=True, eq=False)
 class Sequence:
@@ -29,7 +31,7 @@ class Sequence:
     replay_end: int = 0
     """Up to here tokens are computed again, to rebuild the sliding layers; 0: nowhere."""
     num_passed: int = 0
-    """How many others have started before it since there was no memory for it."""
+    """How many that came later have started before it, since there was no memory for it."""
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     """Taken so far, by position."""
     token_ids: list[int] = field(init=False)
@@ -39,6 +41,11 @@ class Sequence:
     def __post_init__(self) -> None:
         self.token_ids = [*self.request.prompt_token_ids, *self.request.output_token_ids]
         self.prompt_ids = np.asarray(self.request.prompt_token_ids, dtype=np.int32)
+
+    @property
+    def is_passed_enough(self) -> bool:
+        """Whether nobody who came later may start before it any more."""
+        return self.num_passed >= _MOST_PASSED
 
     @property
     def is_read_ahead(self) -> bool:

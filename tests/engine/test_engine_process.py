@@ -354,13 +354,14 @@ def test_unloading_does_not_wait_for_a_process_that_is_being_started(
         monkeypatch.setattr(
             WorkerConnection, "open", hang
         )  # as ranks do that wait for a machine which is gone
-        asked = asyncio.create_task(_tokens(engine, _request()))
+        asked = [asyncio.create_task(_tokens(engine, _request(name))) for name in "ab"]
         await is_begun.wait()
         async with asyncio.timeout(10):
             await engine.unload()
         assert is_cancelled.is_set()
-        with pytest.raises(EngineDeadError, match="unloaded"):
-            await asked
+        for each in asked:
+            with pytest.raises(EngineDeadError, match="unloaded"):
+                await each
         assert engine.status().state is EngineState.UNLOADED
         monkeypatch.undo()
         assert len((await _tokens(engine, _request()))[0]) == 20

@@ -41,8 +41,8 @@ it is so.
 
 Whoever is let in gets 200 here, or 404 for what is not there (`demo` is a model, and no response); 401, 403 and 302, to log in,
 are refusals; "-": there is no such way. A JupyterHub's server takes a token from a URL only where JUPYTERHUB_ALLOW_TOKEN_IN_URL
-is set, as here. A page of another site that may ask may not yet read an answer that the browser's cookie was sent for:
-that is `ServerApp.allow_credentials`. A preflight is a browser's question whether a page of `https://other.example` may
+is set, as here. A page of an allowed origin reads answers to requests with cookies only where
+`ServerApp.allow_credentials` is set. A preflight is a browser's question whether a page of `https://other.example` may
 send the request; it goes on if the answer says yes. A request with OPTIONS gets no content by any way. The `api/` routes are
 Jupyter's own, which the scoped key must not open.
 """

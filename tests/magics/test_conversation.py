@@ -87,8 +87,10 @@ def test_a_cell_that_asks_in_a_loop_has_a_key_for_each_question() -> None:
 def test_where_cells_have_no_ids_a_cell_is_its_text() -> None:
     keys = CellKeys()
 
-    assert keys.next_key(request(None, 1), "one", None) == keys.next_key({}, "one", None)
-    assert keys.next_key(request(None, 2), "two", None) != keys.next_key({}, "one", None)
+    one = keys.next_key(request(None, 1), "one", None)
+    assert one == keys.next_key(request(None, 2), "one", None)
+    assert one != keys.next_key(request(None, 3), "two", None)
+    assert keys.next_key({}, "one", None) == keys.next_key({}, "one", None)  # outside of a kernel
 
 
 def test_in_a_terminal_each_input_is_a_cell() -> None:

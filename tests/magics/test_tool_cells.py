@@ -193,17 +193,20 @@ def test_long_arguments_are_read_above_the_question(
     assert path in notebook.outputs.html
 
 
+@pytest.mark.parametrize("mark", ["\u202e", r"\u202e"], ids=["as it is", "as JSON spells it"])
+@pytest.mark.parametrize("rest", ["", "x" * 150], ids=["a line", "a table"])
 def test_what_is_to_be_allowed_is_read_as_it_is_run(
-    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch, mark: str, rest: str
 ) -> None:
     notebook.user_ns["delete"] = delete
     asked = ask(notebook, monkeypatch, "n")
-    server.play(deletes('{"path": "/home/\u202egpj.evil"}'), answer("As you like."))
+    server.play(deletes(f'{{"path": "/home/{mark}gpj.evil{rest}"}}'), answer("As you like."))
 
     notebook.run("%%oss\nDelete it.")
 
     ((question, page),) = asked.seen
-    for seen in (question, page, notebook.outputs.html):
+    assert "\u202e" not in question
+    for seen in (page, notebook.outputs.html):
         assert "\u202e" not in seen
         assert "/home/\ufffdgpj.evil" in seen
 

@@ -132,18 +132,27 @@ def test_a_data_frame_is_described() -> None:
 
 
 def test_what_is_not_given_whole_is_told() -> None:
-    pandas = pytest.importorskip("pandas")
-    frame = pandas.DataFrame({"degrees": range(1000)})
+    numpy, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    variables = {
+        "text": "x" * 9000,
+        "names": ["y" * 9000],
+        "long": pandas.DataFrame({"degrees": range(1000)}),
+        "wide": pandas.DataFrame({f"c{number}": [1] for number in range(30)}),
+        "fat": pandas.DataFrame({"text": ["z" * 45] * 1000, "more": ["z" * 500] * 1000}),
+        "array": numpy.zeros(5000),
+        "small": numpy.zeros(50),
+    }
     cuts: list[str] = []
 
-    expand_variables(
-        "{a} {b} {c} {d.items}", {"a": "x" * 9000, "b": ["y" * 9000], "c": frame, "d": frame}, cuts
-    )
+    expand_variables("{text} {names} {names} {long} {wide} {fat} {array} {small}", variables, cuts)
 
-    assert cuts[:2] == [
-        "{b}: the model is given 4,000 of 9,004 characters",
-        "{c}: the model is given 10 of 1,000 rows",
+    assert cuts[:3] == [
+        "{names}: the model is given 4,000 of 9,004 characters",
+        "{long}: the model is given 10 of 1,000 rows",
+        "{wide}: the model is given 20 of 30 columns",
     ]
+    assert cuts[3].endswith(" characters of 10 of 1,000 rows")
+    assert cuts[4:] == ["{array}: the model is given a few of 5,000 values"]
 
 
 class Broken:

@@ -15,8 +15,8 @@ def test_tools_and_formats_become_those_of_chat_completions() -> None:
         {"type": "function", "function": {"name": "look", "parameters": {}, "strict": True}}
     ]
     assert served.others == ["web_search"]
-    about = "tools[0].parameters: wrong, as tool_choice.tools[0] is"
-    assert served.in_own_places(about) == "tools[1].parameters: wrong, as tool_choice.tools[0] is"
+    about = "tools[0].parameters: wrong, as tool_choice.tools[0] is, and tools[7]"
+    assert served.in_own_places(about) == about.replace("tools[0].p", "tools[1].p")
     named = {"type": "function", "function": {"name": "look"}}
     assert chat_tool_choice({"type": "function", "name": "look"}) == named
     allowed = {
@@ -28,6 +28,8 @@ def test_tools_and_formats_become_those_of_chat_completions() -> None:
         "type": "allowed_tools",
         "allowed_tools": {"mode": "required", "tools": [named, {"type": "python"}]},
     }
+    within = {"type": "function", "name": "look", "namespace": "mcp__docs"}
+    assert chat_tool_choice(within) == {"type": "function", "function": {"name": "mcp__docs__look"}}
     assert chat_tool_choice({"type": "python"}) == {"type": "python"}
     assert (chat_tool_choice(None), chat_tool_choice("")) == ("auto", "")
     schema = {"type": "json_schema", "name": "sky", "schema": {}, "strict": True}

@@ -5,9 +5,13 @@ from jupyter_mlx_gpt_oss.worker.scheduler import Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
 
-def _sequence(name: str, num_prompt_tokens: int) -> Sequence:
+def _sequence(name: str, num_prompt_tokens: int, caller: str = "") -> Sequence:
     request = GenerationRequest(
-        request_id=name, prompt_token_ids=(1,) * num_prompt_tokens, max_tokens=5, stop_token_ids=()
+        request_id=name,
+        prompt_token_ids=(1,) * num_prompt_tokens,
+        max_tokens=5,
+        stop_token_ids=(),
+        caller=caller,
     )
     return Sequence(request, max_tokens=5)
 
@@ -91,3 +95,20 @@ def test_a_resumed_answer_is_read_like_a_prompt_before_it_goes_on() -> None:
     scheduler = Scheduler(max_running=1)
     scheduler.add(Sequence(request, max_tokens=10))
     assert [_step(scheduler) for _ in range(3)] == [{"a": 10}, {"a": 3}, {"a": 1}]
+
+
+def test_one_without_memory_is_passed_a_few_times_by_whoever_comes_later() -> None:
+    scheduler = Scheduler(max_running=20)
+    fits = lambda sequence, running: sequence.num_prompt_tokens < 100 or not running  # noqa: E731
+    scheduler.add(_sequence("running", 2, caller="a"))
+    scheduler.admit(lambda _: True, fits)
+    scheduler.add(_sequence("large", 100, caller="a"))
+    for number in range(30):  # of callers who have nothing here, and so are always next
+        scheduler.add(_sequence(f"small {number}", 2, caller=str(number)))
+    scheduler.admit(lambda _: True, fits)
+    assert scheduler.num_running == 9
+    for sequence in scheduler.running:
+        assert scheduler.admit(lambda _: True, fits) == []
+        scheduler.remove(sequence.request.request_id)
+    [large, *_] = scheduler.admit(lambda _: True, fits)
+    assert large.request.request_id == "large"
