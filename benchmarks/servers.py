@@ -19,6 +19,8 @@ Scenarios:
                 the conversations of benchmarks.conversations: prompt tokens, those of them that were computed as the server's
                 usage tells it, seconds in all, and the seconds to the first frame of the last answer
     chat-paused chat, with two seconds between an answer and the next message, in which somebody reads
+    chat-token, chat-paused-token
+                the same, whose tenth answer may have one token: the seconds until it ends
 """
 
 import argparse
@@ -42,6 +44,9 @@ from jupyter_mlx_gpt_oss import demo
 from jupyter_mlx_gpt_oss.harmony import render_chat
 
 _COUNT = [user("Count to 100.")]
+_PAUSE_SECONDS = 2.0
+_TURN = 10
+"""Of the chat, the last one."""
 _STREAM = {"stream": True, "stream_options": {"include_usage": True}}
 
 Figures = dict[str, float]
@@ -204,13 +209,32 @@ async def _talk(server: Server, talk: Talk, think: float = 0.0) -> Figures:
     }
 
 
+async def _first_token(server: Server, talk: Talk, think: float = 0.0) -> Figures:
+    """Measure a conversation's tenth answer up to its first token, whatever a server shows of it: it gets no other."""
+    num_asked, seconds = 0, 0.0
+
+    async def send(body: dict[str, Any]) -> Message:
+        nonlocal num_asked, seconds
+        num_asked += 1
+        start = time.perf_counter()
+        seen = await server.send({**body, "max_tokens": 1} if num_asked == _TURN else body)
+        seconds = time.perf_counter() - start
+        return seen.message
+
+    await talk(send, think)
+    assert num_asked == _TURN
+    return {"tenth_token_seconds": seconds}
+
+
 SCENARIOS: dict[str, Scenario] = {
     "one": _one,
     "four": partial(_many, count=4),
     "eight": partial(_many, count=8),
     "long": partial(_long, num_words=8000),
     **{name: partial(_talk, talk=talk) for name, talk in TALKS.items()},
-    "chat-paused": partial(_talk, talk=TALKS["chat"], think=2.0),
+    "chat-paused": partial(_talk, talk=TALKS["chat"], think=_PAUSE_SECONDS),
+    "chat-token": partial(_first_token, talk=TALKS["chat"]),
+    "chat-paused-token": partial(_first_token, talk=TALKS["chat"], think=_PAUSE_SECONDS),
 }
 
 
