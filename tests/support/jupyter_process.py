@@ -7,6 +7,7 @@ which runs in the same folder, and what it sends there passes a proxy that holds
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -132,6 +133,14 @@ def _started(home: Path, arguments: tuple[str, ...], cwd: Path) -> Iterator[Jupy
         assert alive == [], "the server left its engine process behind"
 
 
+def _accepts_connections(port: int) -> bool:
+    try:
+        socket.create_connection(("127.0.0.1", port), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
 def _wait_for_runtime_file(process: "subprocess.Popen[bytes]", home: Path) -> dict[str, Any]:
     file = home / "runtime" / f"jpserver-{process.pid}.json"
     deadline = time.monotonic() + _START_SECONDS
@@ -141,6 +150,7 @@ def _wait_for_runtime_file(process: "subprocess.Popen[bytes]", home: Path) -> di
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
         if text.endswith("}") and "is running at" in log:  # it is not written at once
             info: dict[str, Any] = json.loads(text)
-            return info
+            if _accepts_connections(info["port"]):
+                return info
         time.sleep(0.1)  # another process's start has no event to wait for
     raise AssertionError(f"the server did not start in {_START_SECONDS:.0f} s:\n{log}")
