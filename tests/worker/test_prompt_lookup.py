@@ -99,6 +99,7 @@ def test_the_tokens_are_those_without_guessing(
 
 
 def test_nothing_of_a_request_lives_on_after_its_end(model: Any) -> None:
+    gc.collect()  # what other tests have left
     caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, prompt_lookup_tokens=5))
     caller.add("a", [1, 2, 3] * 20, 50, sampling=SamplingParams(temperature=0.0, logit_bias=NARROW))
     caller.run()
