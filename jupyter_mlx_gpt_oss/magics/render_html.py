@@ -63,8 +63,7 @@ def output_to_html(text: str) -> str:
 
 def json_to_html(text: str) -> str:
     """Return JSON, whole or as far as it is written, as it stands."""
-    code = f'<code style="background:transparent">{highlight_code(text, "json")}</code>'
-    return f'<pre style="{CODE_STYLE};{_WRAPPED_STYLE}">{code}</pre>'
+    return _code_block(highlight_code(text, "json"))
 
 
 def _reasoning_to_html(segment: ReasoningSegment, *, is_growing: bool) -> str:
@@ -101,10 +100,14 @@ def _signature_to_html(call: ToolCallSegment, *, is_growing: bool) -> str:
 
 
 def _named_block(name: str, code: str) -> str:
+    return f"<code>{escape(name)}</code>{_code_block(code)}"
+
+
+def _code_block(code: str) -> str:
     # JupyterLab gives `code` a background of its own.
     inner = f'<code style="background:transparent">{code}</code>'
     # Wrapped, since what lies off the right edge is not seen by who is to allow it.
-    return f'<code>{escape(name)}</code><pre style="{CODE_STYLE};{_WRAPPED_STYLE}">{inner}</pre>'
+    return f'<pre style="{CODE_STYLE};{_WRAPPED_STYLE}">{inner}</pre>'
 
 
 def _result_to_html(result: ToolResult) -> str:

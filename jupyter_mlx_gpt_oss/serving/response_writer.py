@@ -1,7 +1,6 @@
 """The chunks of a chat completion to the events of a response. The response is what the events add up to."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from jupyter_mlx_gpt_oss.errors import GptOssError
@@ -73,7 +72,7 @@ class ResponseWriter:
         head: Response,
         *,
         new_id: Callable[[str], str],
-        namespaced: Mapping[str, tuple[str, str]] = MappingProxyType({}),
+        namespaced: Mapping[str, tuple[str, str]],
     ) -> None:
         self._response = head
         self._new_id = new_id

@@ -1,5 +1,7 @@
 """What a step is made of."""
 
+from collections.abc import Iterable
+
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.worker.scheduler import Scheduler
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
@@ -99,7 +101,10 @@ def test_a_resumed_answer_is_read_like_a_prompt_before_it_goes_on() -> None:
 
 def test_one_without_memory_is_passed_a_few_times_by_whoever_comes_later() -> None:
     scheduler = Scheduler(max_running=20)
-    fits = lambda sequence, running: sequence.num_prompt_tokens < 100 or not running  # noqa: E731
+
+    def fits(sequence: Sequence, running: Iterable[Sequence]) -> bool:
+        return sequence.num_prompt_tokens < 100 or not [*running]
+
     scheduler.add(_sequence("running", 2, caller="a"))
     scheduler.admit(lambda _: True, fits)
     scheduler.add(_sequence("large", 100, caller="a"))
