@@ -11,6 +11,7 @@ Owned by the worker's main thread.
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import Any
 
 import numpy as np
@@ -25,6 +26,15 @@ _FIRST_SNAPSHOTS, _LAST_SNAPSHOTS = (
 )  # of a path: behind system and developer message, and the last three turns
 
 
+class Stretch(Enum):
+    """What the last tokens of a sequence are that is kept."""
+
+    PROMPT = auto()
+    READ_AHEAD = auto()
+    """They end a turn that others are likely to go on from, also much later."""
+    ANSWER = auto()
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """A stretch of tokens below its parent's; the root's is empty."""
@@ -34,6 +44,7 @@ class Node:
     start: int
     span: Span
     last_used: int = 0
+    is_answer: bool = False
     children: "dict[int, Node]" = field(default_factory=dict)
     snapshots: dict[int, Snapshot] = field(default_factory=dict)
     """By position; start < position <= end."""
@@ -104,8 +115,7 @@ class PrefixCache:
         token_ids: Sequence[int],
         caches: Sequence[Any],
         snapshots: Mapping[int, Snapshot],
-        *,
-        is_turn_end: bool = False,
+        stretch: Stretch,
     ) -> None:
         """Keep what a sequence has computed; only what is not known yet is copied.
 
@@ -113,7 +123,7 @@ class PrefixCache:
             token_ids: all of them computed.
             caches: at len(token_ids) or beyond.
             snapshots: by position, up to len(token_ids).
-            is_turn_end: the last of them ends a turn that others are likely to go on from, also much later.
+            stretch: what they end with.
         """
         if not self._max_bytes or not len(token_ids):
             return
@@ -127,15 +137,18 @@ class PrefixCache:
                 return  # it would push out everybody else's, and then itself
             if sum(snapshot.num_bytes for snapshot in snapshots.values()) > room:
                 snapshots = {}  # it can be gone on from without, by replay
-            child = Node(node, ids[path.num_tokens :], path.num_tokens, span, next(self._clock))
+            is_answer = stretch is Stretch.ANSWER
+            child = Node(node, ids[path.num_tokens :], path.num_tokens, span, next(self._clock), is_answer)
             node.children[int(child.token_ids[0])] = child
             self.num_bytes += span.num_bytes
             node = child
-        if is_turn_end:
+        if stretch is Stretch.READ_AHEAD:
             node.turn_ends.add(len(ids))
         for position, snapshot in snapshots.items():
             self._hang(node, position, snapshot)
         self._thin(node)
+        if stretch is Stretch.PROMPT:
+            self._thin_answers_left(node)
         self._evict()
 
     @property
@@ -204,7 +217,12 @@ class PrefixCache:
         """Cut a node in two, and return the upper one; real copies, so that either half can be freed."""
         assert node.parent is not None
         upper = Node(
-            node.parent, node.token_ids[:num_tokens], node.start, node.span.cut(0, num_tokens), node.last_used
+            node.parent,
+            node.token_ids[:num_tokens],
+            node.start,
+            node.span.cut(0, num_tokens),
+            node.last_used,
+            node.is_answer,
         )
         node.parent.children[int(upper.token_ids[0])] = upper
         node.span = node.span.cut(num_tokens, len(node.token_ids))
@@ -239,6 +257,20 @@ class PrefixCache:
         held.sort(key=lambda each: each[0])
         for position, holder in held[_FIRST_SNAPSHOTS:-_LAST_SNAPSHOTS]:
             self._count_snapshots(-holder.snapshots.pop(position).num_bytes)
+
+    def _thin_answers_left(self, leaf: Node) -> None:
+        """Take the snapshots of short answers that a conversation, which has come to a leaf, did not go on from.
+
+        Shorter than a window, they are computed again for less than a snapshot holds.
+        """
+        node = leaf
+        while node.parent is not None:
+            for other in node.parent.children.values():
+                is_left = other is not node and other.is_answer and not other.children
+                if is_left and len(other.token_ids) < self._kinds.window:
+                    self._count_snapshots(-sum(each.num_bytes for each in other.snapshots.values()))
+                    other.snapshots.clear()
+            node = node.parent
 
     def _count_snapshots(self, num_bytes: int) -> None:
         self.num_snapshot_bytes += num_bytes

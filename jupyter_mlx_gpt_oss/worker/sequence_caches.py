@@ -7,7 +7,7 @@ from typing import Any
 
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, rewind, take_snapshot
 from jupyter_mlx_gpt_oss.worker.model_step import make_caches
-from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache, num_shared
+from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache, Stretch, num_shared
 from jupyter_mlx_gpt_oss.worker.scheduler import Chunk
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
@@ -57,7 +57,7 @@ class SequenceCaches:
                 sequence.token_ids[:end],
                 sequence.caches,
                 sequence.snapshots,
-                is_turn_end=sequence.is_read_ahead,
+                Stretch.READ_AHEAD if sequence.is_read_ahead else Stretch.PROMPT,
             )
 
     def rewind(self, sequence: Sequence, num_tokens: int) -> None:
@@ -75,8 +75,9 @@ class SequenceCaches:
             return
         if snapshot := take_snapshot(sequence.caches, self._kinds, position):
             sequence.snapshots[position] = snapshot
+        stretch = Stretch.ANSWER if sequence.is_decoding else Stretch.PROMPT
         self.prefix_cache.keep(
-            sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots
+            sequence.token_ids[: sequence.num_computed], sequence.caches, sequence.snapshots, stretch
         )
 
     def knows(self, sequence: Sequence) -> bool:

@@ -11,11 +11,12 @@ from mlx_lm.utils import load_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.frames import Abort, Precompute
+from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.errors import InvalidRequestError
 from jupyter_mlx_gpt_oss.worker.kv_span import LayerKinds, end_replay, take_snapshot
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
-from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache
+from jupyter_mlx_gpt_oss.worker.prefix_cache import PrefixCache, Stretch
 from tests.support.loop_caller import VOCABULARY, Caller
 
 REPLAY_TOKENS = 254  # 127 for each of the two sliding layers
@@ -62,7 +63,7 @@ def _fill(
             assert snapshot is not None
             snapshots[end] = snapshot
         start = end
-    cache.keep(token_ids, caches, snapshots)
+    cache.keep(token_ids, caches, snapshots, Stretch.PROMPT)
 
 
 def _resumed(
@@ -211,6 +212,34 @@ def test_a_conversation_computes_every_token_once(model: Any) -> None:
                 caller.cached[f"t{turn}"] == known - 1
             )  # the last token of an answer is sampled, not computed
         history += caller.tokens[f"t{turn}"]
+
+
+def test_a_short_answer_that_its_conversation_did_not_go_on_from_holds_no_snapshot(model: Any) -> None:
+    caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30))
+    prompt = _tokens(150, seed=1)
+    caller.add("first", prompt, 40)
+    caller.run()
+    cache = caller.loop._caches.prefix_cache
+    before = cache.num_snapshot_bytes
+    caller.add(
+        "again", prompt, 40, sampling=SamplingParams(temperature=1.0, seed=7)
+    )  # either may be gone on from
+    caller.run()
+    after = cache.num_snapshot_bytes
+    assert after > before
+    caller.add("on", [*prompt, *caller.tokens["again"], *_tokens(9, seed=2)], 1)
+    caller.run()
+    [answer] = [node for node in cache._nodes() if node.is_answer and not node.children]
+    assert not answer.snapshots
+    assert cache.num_snapshot_bytes == sum(
+        each.num_bytes for node in cache._nodes() for each in node.snapshots.values()
+    )
+    back = [*prompt, *caller.tokens["first"], *_tokens(9, seed=3)]
+    caller.add("back", back, 4)
+    caller.run()
+    assert caller.cached["back"] >= len(prompt) - 1  # what is computed again is the short answer
+    steps = generate_step(mx.array(back), model, max_tokens=4)
+    assert caller.tokens["back"] == [int(token) for token, _ in steps]
 
 
 def test_the_same_prompt_again_computes_one_token(model: Any) -> None:
