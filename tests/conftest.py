@@ -11,6 +11,12 @@ from tests.support.http_client import Fetch, HttpClient
 from tests.support.scripted_engine import ScriptedEngine
 
 pytest_plugins = ["pytest_jupyter.jupyter_server", "tests.support.checkpoints"]
+_LONG = {"check", "e2e", "engine", "faults", "hub", "worker"}  # folders whose files take longest
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes longest: else one process would work alone at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in _LONG)
 
 
 @pytest.fixture(autouse=True)

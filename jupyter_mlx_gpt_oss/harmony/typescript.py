@@ -15,6 +15,10 @@ from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, requ
 
 _MAX_NODES = 10_000
 _MAX_DEPTH = 50
+_MAX_CHARS = (
+    1 << 22
+)  # written, those of a part once more for each that holds it: far more than any context has
+_ENTRY_CHARS = 32  # what an entry counts that `allOf` copies
 _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")
 _INDEX = re.compile(r"0|[1-9][0-9]{0,5}", re.ASCII)  # RFC 6901, section 4
@@ -61,12 +65,13 @@ def one_line(text: str) -> str:
 
 
 class _SchemaWriter:
-    """Write types of one schema; counts nodes and depth, because `$ref` can multiply them without end."""
+    """Write types of one schema; counts nodes, depth and characters, because `$ref` can multiply them without end."""
 
     def __init__(self, root: Mapping[str, Any], param: str) -> None:
         self._root = root
         self._param = param
         self._num_nodes = 0
+        self._num_chars = 0
         self._depth = 0
         self._open_refs: list[str] = []
         self._merged_refs: list[str] = []
@@ -81,6 +86,7 @@ class _SchemaWriter:
         found = dict.fromkeys(self._members(fields, indent))
         if fields.get("nullable") is True:
             found["null"] = None
+        self._spend(sum(map(len, found)))
         self._depth -= 1
         return list(found)
 
@@ -89,7 +95,15 @@ class _SchemaWriter:
         self._num_nodes += 1
         self._depth += 1
         if self._num_nodes > _MAX_NODES or self._depth > _MAX_DEPTH:
-            raise InvalidRequestError(f"{self._param} is too large or too deep.", param=self._param)
+            raise self._too_large()
+
+    def _spend(self, num_chars: int) -> None:
+        self._num_chars += num_chars
+        if self._num_chars > _MAX_CHARS:
+            raise self._too_large()
+
+    def _too_large(self) -> InvalidRequestError:
+        return InvalidRequestError(f"{self._param} is too large or too deep.", param=self._param)
 
     def _members(self, schema: Mapping[str, Any], indent: str) -> Iterator[str]:
         if "$ref" in schema:
@@ -157,6 +171,7 @@ class _SchemaWriter:
             fields = self._flat(part)
             properties = {**self._properties(merged), **self._properties(fields)}
             required = [*self._required(merged), *self._required(fields)]
+            self._spend(_ENTRY_CHARS * (len(properties) + len(required)))
             merged = {**fields, **merged}
             if properties:
                 merged |= {"properties": properties, "required": required}

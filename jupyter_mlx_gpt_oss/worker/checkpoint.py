@@ -68,13 +68,21 @@ def read_checkpoint(directory: Path) -> Checkpoint:
     return Checkpoint(directory, config, files, num_float, weight_bytes)
 
 
+def checkpoint_name(directory: Path) -> str:
+    """Return what a user calls a checkpoint: the directory's name, or the id that Hugging Face's cache keeps it under."""
+    cached = directory.parent.parent.name  # models--ORGANISATION--MODEL/snapshots/COMMIT
+    if directory.parent.name == "snapshots" and cached.startswith("models--"):
+        return cached.removeprefix("models--").replace("--", "/")
+    return directory.name
+
+
 def read_config(file: Path) -> dict[str, Any]:
     """Return a config.json that says gpt_oss.
 
     Raises:
         ModelLoadError: it is missing, broken, or another architecture's.
     """
-    where = file.parent.name
+    where = checkpoint_name(file.parent)
     try:
         config = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -106,14 +114,14 @@ def _weight_files(directory: Path) -> tuple[Path, ...]:
         missing = [name for name in names if not (directory / name).is_file()]
         if missing:
             raise ModelLoadError(
-                f"{directory.name!r} is incomplete: {len(missing)} of {len(names)} weight files are missing, the first is "
+                f"{checkpoint_name(directory)!r} is incomplete: {len(missing)} of {len(names)} weight files are missing, the first is "
                 f"{missing[0]}. Download the checkpoint again."
             )
         return tuple(directory / name for name in names)
     files = tuple(sorted(directory.glob("model*.safetensors")))
     if not files:
         raise ModelLoadError(
-            f"{directory.name!r} holds no model*.safetensors. Only safetensors are read; download the checkpoint again."
+            f"{checkpoint_name(directory)!r} holds no model*.safetensors. Only safetensors are read; download the checkpoint again."
         )
     return files
 
@@ -126,11 +134,11 @@ def _indexed_names(index: Path) -> list[str]:
         )
     except (OSError, ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise ModelLoadError(
-            f"{index.name} of {index.parent.name!r} cannot be read: {_reason(error)}. Download it again."
+            f"{index.name} of {checkpoint_name(index.parent)!r} cannot be read: {_reason(error)}. Download it again."
         ) from error
     if not names or not all(map(_WEIGHT_FILE.fullmatch, names)):
         raise ModelLoadError(
-            f"{index.name} of {index.parent.name!r} names no weight files. Download it again."
+            f"{index.name} of {checkpoint_name(index.parent)!r} names no weight files. Download it again."
         )
     return names
 

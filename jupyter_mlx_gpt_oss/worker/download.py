@@ -1,5 +1,6 @@
 """A Hugging Face id to a local directory, downloaded on first use with progress."""
 
+import errno
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,12 @@ def download(model_id: str, report: Callable[[Progress], None]) -> Path:
             "`hf auth login` if the model is private."
         ) from error
     except OSError as error:
+        is_full = error.errno in {errno.ENOSPC, errno.EDQUOT}
+        advice = (
+            "Free some disk space." if is_full else "Check that Hugging Face's cache folder can be written."
+        )
         raise ModelLoadError(
-            f"{model_id!r} cannot be downloaded: {error.strerror or type(error).__name__}. Check the free disk space."
+            f"{model_id!r} cannot be downloaded: {error.strerror or type(error).__name__}. {advice}"
         ) from error
 
 

@@ -8,11 +8,18 @@ from typing import Any
 import mlx.core as mx
 import psutil
 
+from jupyter_mlx_gpt_oss.worker import container
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 
 _log = logging.getLogger(__name__)
 _PREFIX_CACHE_SHARE = 4  # one part of so many
 _RUNNING_SHARE = 4  # one part of so many at the least, however much the prefix cache is given
+_OUT_OF_MEMORY = (
+    "out of memory",
+    "outofmemory",
+    "insufficient memory",
+    "alloc",
+)  # malloc, bad_alloc, unable to allocate
 _OUTPUT_TOKENS = (
     2_048  # of an answer, as far as it is projected; most end sooner, and few are asked for a limit
 )
@@ -77,9 +84,10 @@ class MemoryBudget:
     def refusal(self, sequence: Sequence) -> str:
         """Say, with both numbers, why a sequence cannot run."""
         needed = len(sequence.token_ids) * self.bytes_per_token
+        other = "load a smaller model" if has_working_set() else "close other programs"
         return (
             f"The prompt needs {needed / 1e9:.1f} GB for its keys and values, and {self.running_bytes / 1e9:.1f} GB are "
-            "left beside the model. Shorten the messages, or close other programs."
+            f"left beside the model. Shorten the messages, or {other}."
         )
 
     def _projected(self, sequence: Sequence) -> int:
@@ -89,12 +97,20 @@ class MemoryBudget:
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tell whether an error says that there is no memory left; MLX has no type of its own for it."""
-    return isinstance(error, MemoryError) or "alloc" in str(error) or "memory" in str(error).lower()
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or any(words in text for words in _OUT_OF_MEMORY)
+
+
+def has_working_set() -> bool:
+    """Whether the device may use a fixed part of this machine's memory, whatever other programs take: Apple's do."""
+    return mx.default_device() == mx.gpu and bool(mx.device_info().get("max_recommended_working_set_size"))
 
 
 def free_bytes() -> int:
-    """Return how much memory the device can still give."""
+    """Return how much memory the device can still give: of the machine, or of the container this runs in."""
     host = psutil.virtual_memory().available
+    if (limited := container.free_bytes()) is not None:
+        host = min(host, limited)
     if mx.default_device() != mx.gpu:
         return host
     return usable_bytes(mx.device_info(), mx.get_active_memory(), host)

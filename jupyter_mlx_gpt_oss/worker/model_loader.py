@@ -19,11 +19,11 @@ from jupyter_mlx_gpt_oss.demo import cached_checkpoint
 from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.engine.request import Progress, ProgressStage
 from jupyter_mlx_gpt_oss.errors import ModelLoadError, OutOfMemoryError
-from jupyter_mlx_gpt_oss.worker.checkpoint import Checkpoint, read_checkpoint
+from jupyter_mlx_gpt_oss.worker.checkpoint import Checkpoint, checkpoint_name, read_checkpoint
 from jupyter_mlx_gpt_oss.worker.constraint import ConstraintFactory
 from jupyter_mlx_gpt_oss.worker.download import download
 from jupyter_mlx_gpt_oss.worker.head import FullHead, Head
-from jupyter_mlx_gpt_oss.worker.memory import free_bytes
+from jupyter_mlx_gpt_oss.worker.memory import free_bytes, has_working_set
 from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.narrow_head import NarrowHead
 from jupyter_mlx_gpt_oss.worker.ranks import ALONE, Ranks
@@ -122,9 +122,11 @@ def _check_memory(checkpoint: Checkpoint, *, is_on_cpu: bool, num_ranks: int) ->
     needed = weights // num_ranks + _RESERVE_BYTES
     available = free_bytes()
     if needed > available:
+        advice = "Close other programs or choose a smaller model"
+        if has_working_set():
+            advice = "A GPU may use that part of this machine's memory and no more: choose a smaller model"
         raise OutOfMemoryError(
-            f"The model needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB can be used. Close other "
-            "programs or choose a smaller model."
+            f"The model needs about {needed / 1e9:.1f} GB of memory, and {available / 1e9:.1f} GB can be used. {advice}."
         )
 
 
@@ -132,9 +134,10 @@ def _read(checkpoint: Checkpoint, *, is_on_cpu: bool, report: Report, ranks: Ran
     try:
         model, _ = load_mlx_model(checkpoint.directory, lazy=True)
     except (ValueError, KeyError, TypeError, RuntimeError) as error:
-        reason = _first_line(error).replace(str(checkpoint.directory), checkpoint.directory.name)
+        title = checkpoint_name(checkpoint.directory)
+        reason = _first_line(error).replace(str(checkpoint.directory), title)
         raise ModelLoadError(
-            f"The weights of {checkpoint.directory.name!r} do not fit its config: {reason}. Download the checkpoint again."
+            f"The weights of {title!r} do not fit its config: {reason}. Download the checkpoint again."
         ) from error
     if is_on_cpu:
         model.set_dtype(mx.float32)  # bf16 is 9 times slower there, fp16 37 times

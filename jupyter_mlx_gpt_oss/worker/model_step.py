@@ -43,7 +43,7 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
     """
     body = model.model
     ends = _ends(rows)
-    hidden = body.embed_tokens(_token_axis(rows))
+    hidden = body.embed_tokens(_token_axis(rows))[None]  # (1, N, H): the experts' block counts its axes
     positions = mx.array(
         [row.caches[0].offset + i for row in rows for i in range(len(row.token_ids))], dtype=mx.int32
     )
@@ -61,12 +61,12 @@ def forward(model: Any, rows: Sequence[Row]) -> mx.array:
             list(zip(caches, masks[layer_type], strict=True)),
         )
         hidden = hidden + attended
-        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden)[None])[0]
+        hidden = hidden + layer.mlp(layer.post_attention_layernorm(hidden))
     outputs = [
         end - back for row, end in zip(rows, ends, strict=True) for back in range(row.num_outputs, 0, -1)
     ]
-    last = hidden if len(outputs) == hidden.shape[0] else hidden[mx.array(outputs)]
-    normed: mx.array = body.norm(last)
+    tokens = hidden[0]
+    normed: mx.array = body.norm(tokens if len(outputs) == len(tokens) else tokens[mx.array(outputs)])
     return normed
 
 
@@ -94,22 +94,22 @@ def _mask(row: Row, layer: int, window_size: int | None) -> Any:
 def _attend(
     attention: Any, x: mx.array, positions: mx.array, ends: list[int], caches: list[tuple[Any, Any]]
 ) -> mx.array:
-    """Return (N, H): every token attends to its own sequence.
+    """Return (1, N, H): every token attends to its own sequence.
 
     Args:
         attention: mlx-lm's AttentionBlock.
-        x: (N, H).
+        x: (1, N, H).
         positions: (N,), each token's place in its sequence.
         ends: where each sequence ends on the N axis.
         caches: the layer's cache and mask of each sequence.
     """
-    num_tokens, head_size = x.shape[0], attention.head_dim
+    num_tokens, head_size = x.shape[1], attention.head_dim
     # Each token is a batch row of length 1, so that one rope call turns all of them, each by its own position.
     queries = attention.rope(attention.q_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
     keys = attention.rope(attention.k_proj(x).reshape(num_tokens, -1, 1, head_size), offset=positions)
     values = attention.v_proj(x).reshape(num_tokens, -1, 1, head_size)
     attended = []
-    parts = (mx.split(each, ends[:-1]) for each in (queries, keys, values))
+    parts = ([each] if len(ends) == 1 else mx.split(each, ends[:-1]) for each in (queries, keys, values))
     for q, k, v, (cache, mask) in zip(*parts, caches, strict=True):
         seen_keys, seen_values = cache.update_and_fetch(_turned(k), _turned(v))
         out = mx.fast.scaled_dot_product_attention(
@@ -117,7 +117,7 @@ def _attend(
         )
         attended.append(_turned(out))
     whole = attended[0] if len(attended) == 1 else mx.concatenate(attended)
-    projected: mx.array = attention.o_proj(whole.reshape(num_tokens, -1))
+    projected: mx.array = attention.o_proj(whole.reshape(1, num_tokens, -1))
     return projected
 
 

@@ -5,16 +5,18 @@ same request draws the same tokens alone or beside others, over all candidates o
 """
 
 import hashlib
-from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 import mlx.core as mx
 import numpy as np
+import numpy.typing as npt
 
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
 from jupyter_mlx_gpt_oss.worker.head import Logits
 
+_Ids = npt.NDArray[np.int64]
+_Amounts = npt.NDArray[np.float64]
 _BISECTIONS = 26  # a float32 mantissa and two more
 _BELOW_ONE = 1 - 2.0**-24  # the largest such float32
 
@@ -26,8 +28,8 @@ class SamplingRow:
     sampling: SamplingParams
     position: int
     """Tokens generated so far."""
-    output_token_ids: Sequence[int] = ()
-    """Them; needed for presence and frequency penalties alone."""
+    output_counts: Mapping[int, int] = field(default_factory=dict)
+    """How often each is among them; needed for presence and frequency penalties alone."""
     recent_token_ids: Sequence[int] = ()
     """The last repetition_context_size tokens, prompt included; needed for the repetition penalty alone."""
 
@@ -100,40 +102,34 @@ def _keys(seed: int, position: int) -> tuple[int, int]:
 
 
 def _penalise(logits: Logits, rows: Sequence[SamplingRow]) -> mx.array:
-    """Apply logit_bias and the penalties of all rows: one scatter for what is divided, one for what is added."""
-    values = logits.values
-    divided = _Places(logits)
-    added = _Places(logits)
+    """Apply logit_bias and the penalties of all rows: one scatter for what is divided, one for what is added.
+
+    In float32 where there are any: a small penalty would be nothing beside a large logit of 16 bits.
+    """
+    divided, added = _Places(logits), _Places(logits)
     for index, row in enumerate(rows):
-        for token_id, divisor in _divisors(row):
-            divided.put(index, token_id, divisor)
-        for token_id, amount in _amounts(row):
-            added.put(index, token_id, amount)
-    if divided.rows:
-        rows_at, columns_at, by = (
-            mx.array(each) for each in (divided.rows, divided.columns, divided.amounts)
-        )
-        before = values[rows_at, columns_at]
-        factors = mx.where(before > 0, 1 / by, by).astype(values.dtype)
-        values = values.at[rows_at, columns_at].multiply(factors)
-    if added.rows:
-        amounts = mx.array(added.amounts).astype(values.dtype)
-        values = values.at[mx.array(added.rows), mx.array(added.columns)].add(amounts)
-    return values
+        sampling = row.sampling
+        if sampling.repetition_penalty != 1.0:
+            recent = np.unique(np.asarray(row.recent_token_ids, dtype=np.int64))
+            divided.put(index, recent, np.full(len(recent), sampling.repetition_penalty))
+        if sampling.logit_bias:
+            added.put(index, *_arrays(sampling.logit_bias))
+        if sampling.presence_penalty or sampling.frequency_penalty:
+            token_ids, counts = _arrays(row.output_counts)
+            added.put(index, token_ids, -sampling.presence_penalty - counts * sampling.frequency_penalty)
+    if not (divided or added):
+        return logits.values
+    values = logits.values.astype(mx.float32)
+    if divided:
+        by = divided.amounts
+        values = values.at[divided.places].multiply(mx.where(values[divided.places] > 0, 1 / by, by))
+    return values.at[added.places].add(added.amounts) if added else values
 
 
-def _divisors(row: SamplingRow) -> Iterator[tuple[int, float]]:
-    if row.sampling.repetition_penalty != 1.0:
-        for token_id in set(row.recent_token_ids):
-            yield token_id, row.sampling.repetition_penalty
-
-
-def _amounts(row: SamplingRow) -> Iterator[tuple[int, float]]:
-    sampling = row.sampling
-    yield from sampling.logit_bias.items()
-    if sampling.presence_penalty or sampling.frequency_penalty:
-        for token_id, count in Counter(row.output_token_ids).items():
-            yield token_id, -sampling.presence_penalty - count * sampling.frequency_penalty
+def _arrays(of_tokens: Mapping[int, float]) -> tuple[_Ids, _Amounts]:
+    """Return the token ids, and what belongs to each."""
+    count = len(of_tokens)
+    return np.fromiter(of_tokens, np.int64, count), np.fromiter(of_tokens.values(), np.float64, count)
 
 
 class _Places:
@@ -142,18 +138,32 @@ class _Places:
     def __init__(self, logits: Logits) -> None:
         self._token_ids = logits.token_ids
         self._num_candidates = logits.values.shape[-1]
-        self.rows: list[int] = []
-        self.columns: list[int] = []
-        self.amounts: list[float] = []
+        self._entries: list[tuple[_Ids, _Ids, _Amounts]] = []
 
-    def put(self, row: int, token_id: int, amount: float) -> None:
-        """Add an entry, unless the token is no candidate."""
-        column = token_id if self._token_ids is None else int(np.searchsorted(self._token_ids, token_id))
-        is_candidate = 0 <= column < self._num_candidates
-        if is_candidate and (self._token_ids is None or self._token_ids[column] == token_id):
-            self.rows.append(row)
-            self.columns.append(column)
-            self.amounts.append(amount)
+    def __bool__(self) -> bool:
+        return any(len(rows) for rows, *_ in self._entries)
+
+    @property
+    def places(self) -> tuple[mx.array, mx.array]:
+        """Rows and columns."""
+        rows, columns = (np.concatenate([entry[axis] for entry in self._entries]) for axis in (0, 1))
+        return mx.array(rows.astype(np.int32)), mx.array(columns.astype(np.int32))
+
+    @property
+    def amounts(self) -> mx.array:
+        """(entries,) float32."""
+        return mx.array(np.concatenate([amounts for *_, amounts in self._entries]).astype(np.float32))
+
+    def put(self, row: int, token_ids: _Ids, amounts: _Amounts) -> None:
+        """Add entries of a row, but for tokens that are no candidates."""
+        columns, known = token_ids, self._token_ids
+        if known is not None:
+            columns = np.searchsorted(known, token_ids)
+        is_candidate = (columns >= 0) & (columns < self._num_candidates)
+        if known is not None:
+            is_candidate[is_candidate] = known[columns[is_candidate]] == token_ids[is_candidate]
+        columns = columns[is_candidate]
+        self._entries.append((np.full(len(columns), row), columns, amounts[is_candidate]))
 
 
 def _column(numbers: list[float]) -> mx.array:

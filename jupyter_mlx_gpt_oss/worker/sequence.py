@@ -1,6 +1,6 @@
 """One request while the worker has it: its tokens, how many are computed, and its caches."""
 
-from collections.abc import Sequence as Tokens
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,10 +37,18 @@ class Sequence:
     token_ids: list[int] = field(init=False)
     """Prompt, then output."""
     prompt_ids: npt.NDArray[np.int32] = field(init=False)
+    output_counts: Counter[int] = field(init=False)
+    """How often each token was generated."""
+    head_context: tuple[int, ...] = field(init=False)
+    """What a head that scores a part of the vocabulary goes by: the prompt, and tokens that are asked for by a bias."""
 
     def __post_init__(self) -> None:
         self.token_ids = [*self.request.prompt_token_ids, *self.request.output_token_ids]
         self.prompt_ids = np.asarray(self.request.prompt_token_ids, dtype=np.int32)
+        self.output_counts = Counter(self.request.output_token_ids)
+        biases = self.request.sampling.logit_bias.items()
+        wanted = tuple(token_id for token_id, bias in biases if bias > 0)
+        self.head_context = self.request.prompt_token_ids + wanted
 
     @property
     def is_passed_enough(self) -> bool:
@@ -78,11 +86,6 @@ class Sequence:
         is_replaying = self.num_computed < self.replay_end
         return self.replay_end - self.num_computed if is_replaying else self.num_uncomputed
 
-    @property
-    def output_token_ids(self) -> Tokens[int]:
-        """Tokens generated so far."""
-        return self.token_ids[self.num_prompt_tokens :]
-
     def append(self, token_id: int) -> FinishReason | None:
         """Add a sampled token; return why the answer ends with it, if it does.
 
@@ -90,6 +93,7 @@ class Sequence:
             InvalidRequestError: the grammar has become too complex to go on.
         """
         self.token_ids.append(token_id)
+        self.output_counts[token_id] += 1
         if self.constraint is not None:
             self.constraint.accept(token_id)
         if token_id in self.request.stop_token_ids:

@@ -3,6 +3,7 @@
 Owned by the worker's main thread.
 """
 
+from collections import Counter
 from typing import Any
 
 import mlx.core as mx
@@ -42,7 +43,7 @@ class TokenDrawer:
         Raises:
             InvalidRequestError: a grammar cannot be kept to any further.
         """
-        logits = self._head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
+        logits = self._head(hidden, [sequence.head_context for sequence in sequences])
         begin_eval: Any = mx.async_eval  # its type stubs lack it
         begin_eval(logits.values)  # the masks are made meanwhile
         masks = [None if each.constraint is None else each.constraint.allowed() for each in sequences]
@@ -67,7 +68,7 @@ class TokenDrawer:
         Returns:
             (B,) int32. Lazy.
         """
-        logits = self._head(hidden, [sequence.request.prompt_token_ids for sequence in sequences])
+        logits = self._head(hidden, [sequence.head_context for sequence in sequences])
         tokens = sample(logits, [_sampling_row(sequence, [], num_unread) for sequence in sequences])
         begin_eval: Any = mx.async_eval  # as in draw
         begin_eval(tokens)
@@ -86,7 +87,7 @@ class TokenDrawer:
         if sequence.constraint is not None:
             along = sequence.constraint.allowed_along(draft)
             num_rows, masks = len(along), list(along)
-        logits = self._head(hidden[:num_rows], [sequence.request.prompt_token_ids] * num_rows)
+        logits = self._head(hidden[:num_rows], [sequence.head_context] * num_rows)
         rows = [_sampling_row(sequence, draft[:count]) for count in range(num_rows)]
         drawn, _ = self._sample(hidden[:num_rows], logits, masks, rows)
         num_right = 0
@@ -134,12 +135,11 @@ def _looks_back(sampling: SamplingParams) -> bool:
 def _sampling_row(sequence: Sequence, draft: list[int], num_unread: int = 0) -> SamplingRow:
     """Return what a sequence's next token is drawn by, behind a draft or unread tokens where there are some."""
     sampling = sequence.request.sampling
-    recent = (
-        [*sequence.token_ids, *draft][-sampling.repetition_context_size :] if _looks_back(sampling) else []
-    )
+    size = sampling.repetition_context_size
+    recent = [*sequence.token_ids[-size:], *draft][-size:] if _looks_back(sampling) else []
     return SamplingRow(
         sampling=sampling,
         position=sequence.num_output_tokens + len(draft) + num_unread,
-        output_token_ids=[*sequence.output_token_ids, *draft] if _counts_tokens(sampling) else (),
+        output_counts=sequence.output_counts + Counter(draft) if _counts_tokens(sampling) else {},
         recent_token_ids=recent,
     )

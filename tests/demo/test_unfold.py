@@ -3,6 +3,7 @@ import json
 import multiprocessing
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,17 @@ CHECKPOINT_FILES = {
     "tokenizer_config.json",
     "unfolded_from.txt",
 }
+
+
+_UNFOLD = sys.modules["jupyter_mlx_gpt_oss.demo.unfold"]  # the package gives its function the same name
+_MADE_ONCE = {name: cache(getattr(_UNFOLD, name)) for name in ("full_tensors", "tokenizer")}
+
+
+@pytest.fixture(autouse=True)
+def what_a_checkpoint_holds_is_made_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is nearly all of the time that unfolding takes, and always the same."""
+    for name, make in _MADE_ONCE.items():
+        monkeypatch.setattr(_UNFOLD, name, make)
 
 
 def _modified(checkpoint: Path) -> dict[str, int]:

@@ -3,7 +3,7 @@
 from benchmarks.constraint_kinds import KINDS
 from benchmarks.constraint_validity import count_valid, opened
 
-COUNT = 6
+COUNT = 3
 TEMPERATURE = 1.5
 
 

@@ -23,7 +23,7 @@ GROWN = f"memory grew by more than {MAX_GROWTH_BYTES:,} bytes"
 )  # httpx leaves sockets to the collector
 def test_under_load_and_kills_every_request_is_accounted_for(tmp_path: Path) -> None:
     with jupyter_process(tmp_path / "home", "server", "--port=0") as server:
-        report = asyncio.run(soak(server, seconds=15, num_clients=4, kill_seconds=7, seed=1))
+        report = asyncio.run(soak(server, seconds=10, num_clients=4, kill_seconds=4, seed=1))
     report.print()
     assert report.num_kills > 0
     assert report.num_sent > 0

@@ -198,6 +198,24 @@ def doubling(levels: int) -> dict[str, Any]:
     return with_properties(x={"$ref": "#/0"}) | definitions | {str(levels): {}}
 
 
+def many_references(size: int, count: int) -> dict[str, Any]:
+    """A schema of so many properties that all refer to one enum of so many characters."""
+    properties = {str(i): {"$ref": "#/$defs/e"} for i in range(count)}
+    return {"type": "object", "$defs": {"e": {"enum": ["x" * size]}}, "properties": properties}
+
+
+def many_variants(num_properties: int, num_variants: int) -> dict[str, Any]:
+    """A schema whose every variant has all of its properties."""
+    variants = [{"type": "object"}] * num_variants
+    return with_properties(**{f"p{i}": {} for i in range(num_properties)}) | {"anyOf": variants}
+
+
+def many_parts(num_properties: int, num_parts: int) -> dict[str, Any]:
+    """A schema made of one large part, again and again."""
+    part = with_properties(**{f"p{i}": {} for i in range(num_properties)}) | {"required": ["p0"] * 10}
+    return {"$defs": {"part": part}, "allOf": [{"$ref": "#/$defs/part"}] * num_parts}
+
+
 @pytest.mark.parametrize(
     "parameters",
     [
@@ -222,6 +240,9 @@ def doubling(levels: int) -> dict[str, Any]:
         nested(60),
         nested(5_000),
         doubling(20),
+        many_references(1_000_000, 4_900),
+        many_variants(20_000, 9_999),
+        many_parts(5_000, 9_000),
     ],
 )
 def test_a_schema_that_cannot_be_read_names_the_field(parameters: Any) -> None:

@@ -50,6 +50,15 @@ def test_a_broken_directory_is_refused_with_its_reason(copy: Path, break_it: obj
         read_checkpoint(copy)
 
 
+def test_a_checkpoint_of_hugging_faces_cache_is_called_by_its_id(copy: Path, tmp_path: Path) -> None:
+    cached = tmp_path / "models--mlx-community--Qwen3-4B" / "snapshots" / ("6cee5e81" * 5)
+    cached.parent.mkdir(parents=True)
+    copy.rename(cached)
+    (cached / "config.json").write_text('{"model_type": "qwen3"}')
+    with pytest.raises(ModelLoadError, match="'mlx-community/Qwen3-4B' is a model of type 'qwen3'"):
+        read_checkpoint(cached)
+
+
 def test_a_cut_off_weight_file_is_refused(copy: Path) -> None:
     file = copy / "model.safetensors"
     file.write_bytes(file.read_bytes()[:-1000])

@@ -7,7 +7,7 @@ import pytest
 from mlx_lm.utils import load_model as load_mlx_model
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.worker import memory
+from jupyter_mlx_gpt_oss.worker import container, memory
 from jupyter_mlx_gpt_oss.worker.memory import MemoryBudget, usable_bytes
 from tests.support.loop_caller import Caller
 
@@ -25,6 +25,78 @@ GIB = 1 << 30
 )
 def test_a_gpu_gives_what_it_tells_of(info: dict[str, int], expected: int) -> None:
     assert usable_bytes(info, active_bytes=3 * GIB, host_bytes=5 * GIB) == expected
+
+
+@pytest.mark.parametrize(
+    ("groups", "files", "expected"),
+    [
+        (
+            "0::/\n",
+            {
+                "memory.max": "2147483648\n",
+                "memory.current": "1073741824\n",
+                "memory.stat": "anon 5\ninactive_file 1000\n",
+            },
+            GIB + 1000,
+        ),
+        (
+            "0::/kubepods/pod/box\n",
+            {
+                "memory.max": "max\n",
+                "kubepods/pod/memory.max": "3000\n",
+                "kubepods/pod/memory.current": "1000\n",
+                "kubepods/pod/memory.stat": "inactive_file 0\n",
+                "kubepods/pod/box/memory.max": "max\n",
+            },
+            2000,
+        ),
+        (
+            "5:cpu:/docker/b\n4:hugetlb,memory:/docker/b\n0::/docker/b\n",  # the container sees its group as the top
+            {
+                "memory/memory.limit_in_bytes": "5000\n",
+                "memory/memory.usage_in_bytes": "9000\n",
+                "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 500\n",
+            },
+            0,
+        ),
+        ("0::/\n", {"memory.max": "max\n"}, None),
+        ("0::/\n", {"memory.max": "what?\n"}, None),
+        ("", {}, None),
+    ],
+)
+def test_a_container_gives_what_its_limit_leaves(
+    tmp_path: Path, groups: str, files: dict[str, str], expected: int | None
+) -> None:
+    (tmp_path / "proc/self").mkdir(parents=True)
+    (tmp_path / "proc/self/cgroup").write_text(groups)
+    for name, text in files.items():
+        file = tmp_path / "sys/fs/cgroup" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+    assert container.free_bytes(tmp_path) == expected
+    assert container.free_bytes(tmp_path / "a Mac") is None
+
+
+def test_a_limit_of_the_container_bounds_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(container, "free_bytes", lambda: 12345)
+    assert memory.free_bytes() == 12345
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("[malloc_or_wait] Unable to allocate 123 bytes.", True),
+        (
+            "[METAL] Command buffer execution failed: Insufficient Memory (kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+            True,
+        ),
+        ("std::bad_alloc", True),
+        ("cudaMallocAsync(&data, size, stream) failed: out of memory", True),
+        ("an illegal memory access was encountered", False),
+    ],
+)
+def test_what_says_that_there_is_no_memory_left_is_told_from_other_faults(text: str, expected: bool) -> None:
+    assert memory.is_out_of_memory(RuntimeError(text)) is expected
 
 
 def test_a_rank_counts_the_heads_that_it_has(tiny_checkpoint: Path) -> None:

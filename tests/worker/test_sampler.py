@@ -24,7 +24,7 @@ def _row(
     return SamplingRow(
         sampling=replace(sampling, seed=seed),
         position=len(output),
-        output_token_ids=output,
+        output_counts=Counter(output),
         recent_token_ids=recent,
     )
 
@@ -111,6 +111,12 @@ def test_penalties_lower_what_was_generated() -> None:
     assert _draw([_row(frequency, output=(0,)), _row(frequency, output=(0, 0))]) == [0, 1]
     assert _draw([_row(repetition, recent=(0,)), _row(repetition)]) == [1, 0]
     assert _draw([_row(repetition, recent=(0,))], [-1.0, -2.0]) == [1]
+
+
+def test_a_small_penalty_counts_beside_a_large_logit_of_16_bits() -> None:
+    logits = Logits(mx.array([[20.0, 20.0]], dtype=mx.bfloat16), None)
+    presence = SamplingParams(temperature=0.0, presence_penalty=0.06)
+    assert sample(logits, [_row(presence, output=(0,))]).tolist() == [1]
 
 
 def test_penalties_leave_the_logits_as_they_are_for_whoever_reads_them_next() -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
 from jupyter_mlx_gpt_oss.engine.sampling import SamplingParams
+from jupyter_mlx_gpt_oss.worker import model_loader
 from jupyter_mlx_gpt_oss.worker.head import Logits
+from jupyter_mlx_gpt_oss.worker.model_step import Row, forward, make_caches
 from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 from jupyter_mlx_gpt_oss.worker.token_drawer import TokenDrawer
 
@@ -78,3 +80,15 @@ def test_a_token_that_the_head_did_not_score_has_its_log_probability_of_the_whol
     token, [report] = drawn[free]
     assert token == part.argmax()
     assert report.logprob == pytest.approx(part.max(), abs=1e-4)
+
+
+def test_a_bias_wins_for_a_token_that_the_demo_would_not_score() -> None:
+    loaded = model_loader.load(model_loader.DEMO, None, lambda _: None)
+    untrained = 11_377  # " Yes", no twin of which is in the prompt
+    sampling = SamplingParams(temperature=0.0, logit_bias={untrained: 100.0})
+    request = GenerationRequest(
+        request_id="a", prompt_token_ids=(200_006, 1428), max_tokens=1, stop_token_ids=(), sampling=sampling
+    )
+    hidden = forward(loaded.model, [Row(request.prompt_token_ids, make_caches(loaded.model))])
+    tokens: Any = TokenDrawer(loaded).begin(hidden, [Sequence(request, max_tokens=1)], 0).tolist()
+    assert tokens == [untrained]
