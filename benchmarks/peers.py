@@ -67,24 +67,25 @@ class Peer:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
         first, *rest = (part.format(model=model, port=port) for part in self.command)
-        log = (OUT / f"{self.name}.log").open("wb")
-        process = subprocess.Popen(
-            [str(self.environment(backend) / "bin" / first), *rest],
-            stdout=log,
-            stderr=log,
-            cwd=OUT,
-            env={**os.environ, "TIKTOKEN_ENCODINGS_BASE": str(vocabulary.directory())},
-        )
-        url = f"http://127.0.0.1:{port}/v1"
-        try:
-            _wait(process, url)
-            yield url
-        finally:
-            process.send_signal(signal.SIGTERM)
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(10)
-            process.kill()
-            log.close()
+        with contextlib.ExitStack() as stack:
+            log = stack.enter_context((OUT / f"{self.name}.log").open("wb"))
+            vocabulary_directory = stack.enter_context(vocabulary.directory())
+            process = subprocess.Popen(
+                [str(self.environment(backend) / "bin" / first), *rest],
+                stdout=log,
+                stderr=log,
+                cwd=OUT,
+                env={**os.environ, "TIKTOKEN_ENCODINGS_BASE": str(vocabulary_directory)},
+            )
+            url = f"http://127.0.0.1:{port}/v1"
+            try:
+                _wait(process, url)
+                yield url
+            finally:
+                process.send_signal(signal.SIGTERM)
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(10)
+                process.kill()
 
 
 _OURS = (

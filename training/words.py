@@ -19,8 +19,9 @@ from training.word_lists import CITIES, HELD_OUT_CITIES, HELD_OUT_NAMES, NAMES
 @cache
 def encoding() -> HarmonyEncoding:
     """Return openai-harmony's encoding, loaded from the vocabulary this package ships."""
-    os.environ.setdefault("TIKTOKEN_ENCODINGS_BASE", str(vocabulary.directory()))
-    return load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+    with vocabulary.directory() as directory:
+        os.environ.setdefault("TIKTOKEN_ENCODINGS_BASE", str(directory))
+        return load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 def encode(text: str) -> list[int]:

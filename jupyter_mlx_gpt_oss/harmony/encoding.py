@@ -135,8 +135,9 @@ def _vocabulary_in_environment() -> Iterator[None]:
     if _ENCODINGS_BASE in os.environ:
         yield
         return
-    os.environ[_ENCODINGS_BASE] = str(vocabulary.directory())
-    try:
-        yield
-    finally:
-        del os.environ[_ENCODINGS_BASE]
+    with vocabulary.directory() as directory:
+        os.environ[_ENCODINGS_BASE] = str(directory)
+        try:
+            yield
+        finally:
+            del os.environ[_ENCODINGS_BASE]

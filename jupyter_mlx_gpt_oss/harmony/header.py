@@ -21,7 +21,8 @@ from jupyter_mlx_gpt_oss.harmony.recipient import (
 
 _HEADER_WORDS = ("assistant", *CHANNELS, *CONTENT_TYPES)
 _CHANNEL = re.compile(r"\W*(?:assistant\W*)*(analysis|commentary|final)", re.IGNORECASE)
-_GLUED_CHANNEL = re.compile("(analysis|commentary|final)")
+# Not the word of a sentence: finally, final answers. A recipient may follow, or its beginning.
+_GLUED_CHANNEL = re.compile(r"(analysis|commentary|final)(?![a-z]| (?!t(?:o(?:=|$)|$))[a-z])")
 _ASSISTANT = re.compile(r"(?:assistant)+")
 _STARTED_ASSISTANT = re.compile(r"\s*(?:assistant)+", re.IGNORECASE)
 _FOREIGN_ROLE = re.compile(r"\s*(?:user|system|developer|tool|functions|browser|container|python)\b")

@@ -9,6 +9,8 @@ import hashlib
 import lzma
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from importlib import resources
 from pathlib import Path
@@ -52,17 +54,21 @@ def token_bytes() -> tuple[bytes, ...]:
     return tuple(table)
 
 
-def directory() -> Path:
-    """Return a directory that holds the unpacked vocabulary, for TIKTOKEN_ENCODINGS_BASE.
+@contextmanager
+def directory() -> Iterator[Path]:
+    """Lend a directory that holds the unpacked vocabulary, for TIKTOKEN_ENCODINGS_BASE.
 
-    Unpacked once into the user's cache folder, and again if the file there is damaged; into a temporary one where that
-    cannot be read or written.
+    Unpacked once into the user's cache folder, and again if the file there is damaged; into a temporary one, which is
+    removed behind the block, where that cannot be read or written.
     """
     base = os.environ.get("XDG_CACHE_HOME") or str(Path.home() / ".cache")
-    try:
-        return _unpacked(Path(base) / "jupyter_mlx_gpt_oss" / "vocabulary")
-    except OSError:  # a read-only home, a full quota: containers, CI
-        return _unpacked(Path(tempfile.mkdtemp(prefix="jupyter_mlx_gpt_oss-")))
+    with ExitStack() as stack:
+        try:
+            found = _unpacked(Path(base) / "jupyter_mlx_gpt_oss" / "vocabulary")
+        except OSError:  # a read-only home, a full quota: containers, CI
+            temporary = stack.enter_context(tempfile.TemporaryDirectory(prefix="jupyter_mlx_gpt_oss-"))
+            found = _unpacked(Path(temporary))
+        yield found
 
 
 def _unpacked(target: Path) -> Path:

@@ -29,7 +29,7 @@ def _groups(root: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
         return
     mounted = root / "sys/fs/cgroup"
     for line in lines:
-        _, controllers, path = (line.split(":", 2) + ["", ""])[:3]
+        _, controllers, path = [*line.split(":", 2), "", ""][:3]
         if controllers == "":
             top, names = mounted, _V2
         elif "memory" in controllers.split(","):

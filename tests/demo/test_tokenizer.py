@@ -1,4 +1,3 @@
-import os
 from pathlib import Path
 
 import pytest
@@ -32,8 +31,9 @@ def tokenizer(checkpoint: Path) -> Tokenizer:
 
 @pytest.fixture(scope="module")
 def encoding() -> HarmonyEncoding:
-    os.environ.setdefault("TIKTOKEN_ENCODINGS_BASE", str(vocabulary.directory()))
-    return load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
+    with pytest.MonkeyPatch.context() as environment, vocabulary.directory() as directory:
+        environment.setenv("TIKTOKEN_ENCODINGS_BASE", str(directory))
+        return load_harmony_encoding(HarmonyEncodingName.HARMONY_GPT_OSS)
 
 
 @pytest.mark.parametrize("text", TEXTS)

@@ -141,7 +141,10 @@ def test_a_cache_folder_that_is_somebody_elses_is_no_obstacle(
 
     monkeypatch.setattr(Path, failing, refused)
 
-    assert vocabulary.directory().is_relative_to(tmp_path / "temporary")
+    with vocabulary.directory() as directory:
+        assert directory.is_relative_to(tmp_path / "temporary")
+        assert any(directory.iterdir())
+    assert not directory.exists()
     assert cached_checkpoint().is_relative_to(tmp_path / "temporary")
 
 

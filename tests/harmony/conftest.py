@@ -51,8 +51,8 @@ def tokens() -> Callable[[str], list[int]]:
 @pytest.fixture(scope="session")
 def reference_encoding() -> HarmonyEncoding:
     """The encoding of openai-harmony itself."""
-    with pytest.MonkeyPatch.context() as environment:
-        environment.setenv("TIKTOKEN_ENCODINGS_BASE", str(vocabulary.directory()))
+    with pytest.MonkeyPatch.context() as environment, vocabulary.directory() as directory:
+        environment.setenv("TIKTOKEN_ENCODINGS_BASE", str(directory))
         return load_harmony_encoding("HarmonyGptOss")
 
 
