@@ -20,7 +20,7 @@ from typing_extensions import override
 from jupyter_mlx_gpt_oss import __version__
 from jupyter_mlx_gpt_oss.config import GptOssEngine, GptOssRemote, GptOssServing
 from jupyter_mlx_gpt_oss.engine.base import Engine
-from jupyter_mlx_gpt_oss.errors import GptOssError
+from jupyter_mlx_gpt_oss.errors import GptOssError, ModelLoadError
 from jupyter_mlx_gpt_oss.handlers.addresses import is_loopback
 from jupyter_mlx_gpt_oss.handlers.api_key import load_or_create_key, new_key
 from jupyter_mlx_gpt_oss.handlers.base import Door
@@ -72,10 +72,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         "responses-store-max-bytes": "GptOssServing.stored_responses_max_bytes",
     }
 
-    flags = {  # noqa: RUF012
-        **ExtensionApp.flags,
-        "http-access-log": ({"GptOss": {"http_access_log": True}}, "Log a line for each request."),
+    own_flags = {  # noqa: RUF012
+        "http-access-log": ({"GptOss": {"http_access_log": True}}, "Log a line for each request.")
     }
+    flags = {**ExtensionApp.flags, **own_flags}  # noqa: RUF012
 
     model = Unicode(
         "demo", help="`demo` (the small embedded model), a local directory, or a Hugging Face id."
@@ -109,6 +109,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     ).tag(config=True)
 
     _preloading: asyncio.Task[None] | None = None
+    _is_key_kept = True
 
     # Plain attributes, not traits: ExtensionApp reads every trait when the server starts.
 
@@ -130,8 +131,12 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             service=self.service,
             open_requests=OpenRequests(),
             config=self._serving_config,
-            api_key=self.api_key.strip() or self._kept_key(),
+            api_key=self._chosen_key or self._kept_key(),
         )
+
+    @property
+    def _chosen_key(self) -> str:
+        return self.api_key.strip()
 
     @cached_property
     def _model_name(self) -> str:
@@ -178,6 +183,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         server: ServerApp = super().make_serverapp(**kwargs)
         if "JUPYTER_PORT" not in os.environ:
             server.port = _PORT  # a default: configuration, the command line's too, is read later
+        # The server reads the command line first. ExtensionApp gives it our aliases, and not our flags.
+        server.flags = {**server.flags, **cls.own_flags}
         return server
 
     @override
@@ -242,6 +249,13 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             settings["log_function"] = with_access_lines(settings["log_function"], self.log)
 
     def _make_engine(self) -> Engine:
+        try:
+            return self._configured_engine()
+        except (ImportError, ValueError) as error:  # a mistyped option: everybody who asks is told, and the log
+            self.log.error("The engine's options are wrong: %s", error)  # noqa: TRY400  no traceback
+            raise ModelLoadError(f"The engine's options are wrong: {error}") from error
+
+    def _configured_engine(self) -> Engine:
         if self.engine_url:
             remote_class = import_item("jupyter_mlx_gpt_oss.engine.remote_engine.RemoteEngine")
             urls = tuple(self.engine_url.split())
@@ -259,7 +273,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
             reason = "its file is no text; delete it"
         except OSError as error:  # a read-only home
             reason = error.strerror or type(error).__name__
-        # The key lasts as long as this server.
+        self._is_key_kept = False  # it lasts as long as this server
         self.log.warning("No key can be kept in Jupyter's data folder (%s); set GptOss.api_key.", reason)
         return new_key()
 
@@ -272,7 +286,7 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
 
     def _refuse_open_address(self) -> None:
         ip = self._server.ip
-        if self.api_key or is_loopback(ip):
+        if self._chosen_key or is_loopback(ip):
             return
         self.log.critical(
             "%s can be reached from other machines, so it needs a key that you chose. Add --GptOss.api_key=KEY",
@@ -281,7 +295,13 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         self.exit(1)
 
     def _snippet(self) -> str:
-        key = '"the key in GptOss.api_key"' if self.api_key else f'open("{self.key_path}").read().strip()'
+        if self._server.sock:
+            return f"GPT-OSS ({self._model_name}) answers at the socket {self._server.sock}, below {self._server.base_url}gpt-oss/v1"
+        key = f'open("{self.key_path}").read().strip()'
+        if self._chosen_key:
+            key = '"the key in GptOss.api_key"'
+        elif not self._is_key_kept:
+            key = '"a key: set GptOss.api_key, since none can be kept"'
         return (
             f"GPT-OSS ({self._model_name}) answers at {self.base_url}\n"
             "    from openai import OpenAI\n"

@@ -260,8 +260,22 @@ class EngineProcess:
     # -- requests -------------------------------------------------------------------------------------------------
 
     def _send(self, stream: Stream) -> None:
+        """Send a new request, unless others that wait have to be looked at one by one."""
+        if self._requests.is_careful:
+            self._send_due()
+        else:
+            self._hand_over(stream)
+
+    def _send_due(self) -> None:
+        """Send what the worker shall have by now; without one, the next one is sent it."""
+        while self._worker is not None and self._status.model is not None and (due := self._requests.due()):
+            for stream in due:
+                self._hand_over(stream)
+
+    def _hand_over(self, stream: Stream) -> None:
+        """Send a request that the model can read; where there is none any more, it was told so or goes to the next one."""
         if self._worker is None or self._status.model is None:
-            return  # the process has ended meanwhile, and the stream was told so or is sent to the next one
+            return
         try:
             check_prompt(stream.request, self._status.model)
         except RequestError as error:
@@ -279,6 +293,8 @@ class EngineProcess:
         self._requests.close(stream)
         if stream.is_sent:
             self._post(Abort(stream.request.request_id))
+        if self._requests.is_careful:
+            self._send_due()  # it may have been what the others waited for
         self._await_requests()
 
     def _await_requests(self) -> None:
@@ -325,8 +341,7 @@ class EngineProcess:
         self._loaded_config = self._config
         self._status = EngineStatus(state=EngineState.READY, model=model, memory_bytes=model.weight_bytes)
         self._loaded.set_result(model)
-        for stream in self._requests.unfinished:
-            self._send(stream)
+        self._send_due()
         self._await_requests()
 
     def _take_step(self, report: StepDone) -> None:
@@ -346,6 +361,8 @@ class EngineProcess:
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
             self._requests.tell(output.request_id, _news(output))
+        if self._requests.is_careful:
+            self._send_due()
 
 
 def _backoff_seconds(num_crashes: int) -> float:

@@ -16,6 +16,7 @@ from jupyter_mlx_gpt_oss.errors import ContextLengthError, GptOssError, InvalidR
 
 _MAX_RETRY_SECONDS = 120.0
 _MEMORY = 8  # requests over which the measured duration fades
+_CAREFUL_CRASHES = 2  # after so many in a row requests go to the next process one by one, to find the one at fault
 
 
 class OpenRequests:
@@ -31,6 +32,9 @@ class OpenRequests:
         self._clock = clock
         self._streams: dict[str, Stream] = {}
         self._request_seconds = 1.0
+        self._num_crashes = 0
+        """In a row; with many, whoever is sent has to get on before the next is."""
+        self._suspect: Stream | None = None
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -83,10 +87,33 @@ class OpenRequests:
         Args:
             error: what those are told that were resumed too often.
         """
+        sent = [stream for stream in self.unfinished if stream.is_sent]
+        suspect = self._suspect if self.is_careful else sent[0] if len(sent) == 1 else None
+        self._num_crashes += 1
+        self._suspect = None
         for stream in self.unfinished:
-            if not stream.resume():
+            # A process that ends before it is sent anything is nobody's fault, and everybody has waited for it.
+            if not stream.resume(is_suspect=stream is suspect or not sent):
                 stream.tell(error)
         return bool(self.unfinished)
+
+    def due(self) -> tuple[Stream, ...]:
+        """Return those to send to the worker now: all that it does not have; after crashes one, and the next when that gets on."""
+        unsent = tuple(stream for stream in self.unfinished if not stream.is_sent)
+        if not self.is_careful:
+            return unsent
+        suspect = self._suspect
+        if suspect in self.unfinished and suspect is not None and not suspect.has_progressed:
+            return ()
+        self._suspect = unsent[0] if unsent else None
+        if not unsent:
+            self._num_crashes = 0
+        return unsent[:1]
+
+    @property
+    def is_careful(self) -> bool:
+        """Whether the last processes ended one after the other, and it is to be found out by whose fault."""
+        return self._num_crashes >= _CAREFUL_CRASHES
 
     def _check_queue(self, caller: str) -> None:
         limit = self._config.max_running_requests + self._config.max_waiting_requests

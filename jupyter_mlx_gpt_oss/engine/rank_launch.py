@@ -5,6 +5,7 @@ folder that only this user can enter. Imports no MLX.
 """
 
 import asyncio
+import errno
 import os
 import shutil
 import signal
@@ -70,8 +71,9 @@ async def _accept(listener: socket.socket, process: asyncio.subprocess.Process) 
             connection, _ = accepting.result()
             return connection
         if not ending.done():
-            raise OSError(f"the ranks did not start in {_START_SECONDS:.0f} s; see the log")
-        raise OSError(f"the ranks ended with status {ending.result()}; see the log, and the hostfile")
+            raise OSError(errno.ETIME, f"the ranks did not start in {_START_SECONDS:.0f} s; see the log")
+        ended = f"the ranks ended with status {ending.result()}; see the log, and the hostfile"
+        raise OSError(errno.ECHILD, ended)
     finally:
         accepting.cancel()
         ending.cancel()

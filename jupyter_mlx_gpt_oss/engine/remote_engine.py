@@ -20,6 +20,7 @@ from jupyter_mlx_gpt_oss.engine.remote_wire import RemoteModel
 from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, TokenOutput
 from jupyter_mlx_gpt_oss.engine.throughput import Throughput
 from jupyter_mlx_gpt_oss.errors import (
+    ContextLengthError,
     EngineDeadError,
     GptOssError,
     InvalidRequestError,
@@ -54,7 +55,8 @@ class RemoteEngine:
 
     def __init__(self, config: RemoteConfig) -> None:
         self._config = config
-        self._name = config.model
+        self._name = self._asked_name = config.model
+        """The model that all servers must have, and the one that was asked for; empty: whichever answers first says it."""
         self._client = make_client(config)
         self._servers = [RemoteServer(url, self._client, config) for url in config.urls]
         self._router = Router(self._servers)
@@ -75,7 +77,7 @@ class RemoteEngine:
     async def load(self, model: str | None = None) -> ModelInfo:
         """Find the model on a server. See `Engine.load`; a remote engine loads no other than it serves."""
         if model is not None:
-            self._name = await self._found_name(model)
+            self._name = self._asked_name = await self._found_name(model)
         if self._status.model is None:
             await self._first_answering()
         assert self._status.model is not None
@@ -120,6 +122,7 @@ class RemoteEngine:
             self._watching = None
         for server in self._servers:  # asked anew, as if nothing had been known of them
             server.model, server.is_healthy = None, True
+        self._name = self._asked_name
 
     async def stop(self) -> None:
         """Let go for good."""
@@ -157,6 +160,9 @@ class RemoteEngine:
                     yield output
         except QueueFullError as error:
             attempt.error = error
+        except ContextLengthError:
+            server.model = None  # it may have another context by now than it told of
+            raise
         except _SERVER_FAULTS as error:
             attempt.error = error
             self._lose(server, error)
@@ -219,6 +225,7 @@ class RemoteEngine:
         server.is_healthy = False
         if not any(each.is_healthy for each in self._servers):
             self._status = EngineStatus(state=EngineState.FAILED, error=error.message)
+            self._name = self._asked_name  # they may come back with another
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="gpt-oss remote health")
 

@@ -14,17 +14,30 @@ from jupyter_mlx_gpt_oss.errors import (
     GptOssError,
     InvalidRequestError,
     ModelLoadError,
+    ModelLoadingError,
     OutOfMemoryError,
     QueueFullError,
     RemoteEngineError,
+    RequestTooLargeError,
+    ServerStoppingError,
     UnsupportedFeatureError,
 )
 
 _MAX_MESSAGE_CHARS = 400
 _UNANSWERED = (502, 503, 504)
+# What this side's callers call the fields that a server was sent; a grammar was made of several.
+_OWN_NAMES = {"prompt": "messages", "structured_outputs": None, "structured_outputs.grammar": None}
 _NUMBERS = re.compile(r"(\d{1,18})\D+(\d{1,18})")  # tokens of the prompt, then of the context
 _BY_CODE: dict[int | str | None, type[GptOssError]] = {
-    error.code: error for error in (EngineDeadError, GenerationError, ModelLoadError, OutOfMemoryError)
+    error.code: error
+    for error in (EngineDeadError, GenerationError, ModelLoadError, OutOfMemoryError, RemoteEngineError)
+}
+_STATUS_OF_CODE: dict[int | str | None, int] = {
+    error.code: error.status
+    for error in (
+        *(ContextLengthError, InvalidRequestError, RequestTooLargeError, UnsupportedFeatureError),
+        *(ModelLoadingError, QueueFullError, ServerStoppingError),
+    )
 }
 
 
@@ -43,6 +56,8 @@ def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> GptOssErro
     told = _told(body)
     if isinstance(told.code, int):
         status = told.code
+    elif told.code in _STATUS_OF_CODE:  # a server of this package
+        status = _STATUS_OF_CODE[told.code]
     message = told.message[:_MAX_MESSAGE_CHARS] or f"The remote engine answered with status {status}."
     match status:
         case 400 | 413 | 422:
@@ -61,7 +76,7 @@ def _refusal(told: WireError, message: str) -> GptOssError:
     numbers = _NUMBERS.search(message)
     if told.code == ContextLengthError.code and numbers:
         return ContextLengthError(int(numbers[1]), int(numbers[2]), is_estimate=" about " in message)
-    param = told.param if told.param != "prompt" else "messages"
+    param = _OWN_NAMES.get(told.param, told.param)
     is_unsupported = told.code == UnsupportedFeatureError.code
     return (UnsupportedFeatureError if is_unsupported else InvalidRequestError)(message, param=param)
 

@@ -18,6 +18,7 @@ from jupyter_mlx_gpt_oss.engine.request import FinishReason, GenerationRequest, 
 from jupyter_mlx_gpt_oss.errors import ContextLengthError, RemoteEngineError
 
 _ID_PREFIX = "token_id:"
+_LEAST_TOP_P = 1e-6  # vLLM takes no 0, which OpenAI's clients may send
 _HIGHEST_SEED, _NUM_SEEDS = 2**63, 2**64
 
 
@@ -120,7 +121,7 @@ def completion_body(request: GenerationRequest, model: RemoteModel, config: Remo
         "stream": True,
         "stream_options": {"include_usage": True},
         "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
+        "top_p": max(sampling.top_p, _LEAST_TOP_P),
         "min_p": sampling.min_p,
         "top_k": 0,  # else a model's generation_config.json would decide
         "presence_penalty": sampling.presence_penalty,

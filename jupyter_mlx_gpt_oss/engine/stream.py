@@ -7,7 +7,7 @@ from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, Toke
 from jupyter_mlx_gpt_oss.errors import GptOssError
 
 _MAX_RESUMES = 2  # a request that brings the process down each time must not do so for ever
-_PROGRESS_TOKENS = 16  # one that has come so far since was not the one at fault
+_PROGRESS_TOKENS = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -44,10 +44,20 @@ class Stream:
             raise news
         return news
 
-    def resume(self) -> bool:
-        """Make the request one that goes on behind what was emitted; False if that was tried too often."""
-        has_progressed = len(self._emitted) - len(self.request.output_token_ids) >= _PROGRESS_TOKENS
-        self._num_resumes = 1 if has_progressed else self._num_resumes + 1
+    @property
+    def has_progressed(self) -> bool:
+        """Whether it has come so far since it was sent that it does not bring a process down."""
+        return len(self._emitted) - len(self.request.output_token_ids) >= _PROGRESS_TOKENS
+
+    def resume(self, *, is_suspect: bool) -> bool:
+        """Make the request one that goes on behind what was emitted; False if that was tried too often.
+
+        Args:
+            is_suspect: whether it alone may have brought the process down.
+        """
+        if self.has_progressed:
+            self._num_resumes = 0
+        self._num_resumes += is_suspect
         self.is_sent = False
         self.request = replace(self.request, output_token_ids=tuple(self._emitted))
         return self._num_resumes <= _MAX_RESUMES

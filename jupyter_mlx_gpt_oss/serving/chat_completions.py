@@ -137,7 +137,7 @@ class ChatCompletions:
         self, request: ChatCompletionRequest, prompt: Prompt, answers: Sequence[_Answer]
     ) -> AsyncGenerator[Progress | ChunkChoice, None]:
         async with aclosing(
-            interleave([answer.generation.items() for answer in answers], self.max_open)
+            interleave([answer.generation.items for answer in answers], self.max_open)
         ) as items:
             async for index, item in items:
                 if isinstance(item, Progress):

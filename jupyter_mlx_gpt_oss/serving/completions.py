@@ -183,8 +183,7 @@ class Completions:
 async def _choices(
     answers: Sequence[_Answer], max_open: int | None
 ) -> AsyncGenerator[Progress | CompletionChoice, None]:
-    pieces = [answer.generation.pieces() for answer in answers]
-    async with aclosing(interleave(pieces, max_open)) as items:
+    async with aclosing(interleave([answer.generation.pieces for answer in answers], max_open)) as items:
         async for index, item in items:
             if isinstance(item, Progress):
                 said: Progress | CompletionChoice | None = item if index == 0 else None

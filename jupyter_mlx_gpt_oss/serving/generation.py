@@ -65,7 +65,7 @@ AnswerItem = Started | Content | ReasoningDelta | ToolCallStarted | ToolCallDelt
 
 
 class Generation:
-    """State of one answer. `items` may be iterated once; closing it early aborts the request.
+    """State of one answer. `items` may be iterated once, and again if it failed before the first; closing it early aborts it.
 
     Args:
         source: where the tokens come from.

@@ -59,7 +59,7 @@ class RawText:
 
 
 class RawGeneration:
-    """State of one answer. `pieces` may be iterated once; closing it early aborts the request.
+    """State of one answer. `pieces` may be iterated once, and again if it failed before the first; closing it early aborts it.
 
     Args:
         source: where the tokens come from.

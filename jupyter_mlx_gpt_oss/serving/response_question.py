@@ -226,7 +226,10 @@ def shortened(messages: Sequence[JsonObject], share: float) -> list[JsonObject]:
     before = [0, *accumulate(turns)]
     enough = share * sum(sizes)  # of what stays too, so that one time is enough
     cut = next((start for start in starts[1:] if before[start] >= enough), starts[-1])
-    return [*filter(_is_instruction, messages[:cut]), *messages[cut:]]
+    kept = [*filter(_is_instruction, messages[:cut]), *messages[cut:]]
+    calls = {call["id"] for message in kept for call in message.get("tool_calls") or ()}
+    # The result of a call that is gone would be the result of nothing.
+    return [message for message in kept if message["role"] != "tool" or message["tool_call_id"] in calls]
 
 
 def _is_instruction(message: JsonObject) -> bool:

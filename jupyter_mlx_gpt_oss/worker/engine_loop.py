@@ -145,14 +145,18 @@ class EngineLoop:
             message = self._memory.refusal(sequence)
             self._post(RequestFailed(request.request_id, OutOfMemoryError.code, message))
             return
-        ahead = self._scheduler.num_running + self._num_waiting
         if request.grammar is None:
-            self._scheduler.add(sequence)
-        else:
+            self._queue(sequence)
+        else:  # nothing is said of it yet: the first that is said may be a refusal
             self._compiling[request.request_id] = sequence
             self._compiler.begin(request)
-        progress = Progress(stage=ProgressStage.QUEUED, done=ahead)
-        self._report([RequestOutput(request.request_id, progress=progress)], 0.0)
+
+    def _queue(self, sequence: Sequence) -> None:
+        progress = Progress(
+            stage=ProgressStage.QUEUED, done=self._scheduler.num_running + self._scheduler.num_waiting
+        )
+        self._scheduler.add(sequence)
+        self._report([RequestOutput(sequence.request.request_id, progress=progress)], 0.0)
 
     def _take_compiled(self) -> None:
         """Put the sequences whose grammars are compiled into the queue; wait for one where there is nothing else to do."""
@@ -164,7 +168,7 @@ class EngineLoop:
             with self._guard(sequence):
                 sequence.constraint = self._compiler.take(request_id)
                 self._stop_ahead()
-                self._scheduler.add(sequence)
+                self._queue(sequence)
 
     @property
     def _num_waiting(self) -> int:

@@ -23,6 +23,7 @@ def test_it_serves_the_checkpoint_it_is_given_at_the_root_too(tmp_path: Path) ->
         "0",
         "--context-length",
         "2048",
+        "--http-access-log",
     )
     with jupyter_process(tmp_path, *arguments) as server:
         root = f"http://127.0.0.1:{server.info['port']}"
@@ -38,6 +39,8 @@ def test_it_serves_the_checkpoint_it_is_given_at_the_root_too(tmp_path: Path) ->
         assert (health["status"], health["model"]) == ("ok", "demo")
         assert client.models.list().data[0].to_dict()["context_length"] == 2048
         assert "client = OpenAI(base_url=" in server.log
+        assert "POST" in server.log
+        assert "/v1/chat/completions 200" in server.log
         assert TOKEN not in server.log
 
 

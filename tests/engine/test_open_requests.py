@@ -1,12 +1,14 @@
 """How long a refused request is told to wait, by what is open and how long that takes."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
 from jupyter_mlx_gpt_oss.engine.open_requests import OpenRequests
-from jupyter_mlx_gpt_oss.engine.request import GenerationRequest
+from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, TokenOutput
 from jupyter_mlx_gpt_oss.engine.stream import Stream
-from jupyter_mlx_gpt_oss.errors import QueueFullError
+from jupyter_mlx_gpt_oss.errors import EngineDeadError, QueueFullError
 
 
 class Queue:
@@ -36,6 +38,57 @@ class Queue:
         with pytest.raises(QueueFullError) as refused:
             self.open(caller)
         return refused.value.retry_after_seconds
+
+
+def _send(streams: Iterable[Stream]) -> list[str]:
+    for stream in streams:
+        stream.is_sent = True
+    return [stream.request.request_id for stream in streams]
+
+
+def _emit(stream: Stream, count: int) -> None:
+    stream.tell(TokenOutput(token_ids=(5,) * count))
+
+
+def test_after_crashes_requests_are_sent_one_by_one_and_the_one_at_fault_is_found() -> None:
+    queue = Queue()
+    dead = EngineDeadError("It ended.")
+    first, poison, last = (queue.open() for _ in range(3))
+    for _ in range(2):  # who it was cannot be told of three that were sent together
+        assert _send(queue.requests.due()) == ["1", "2", "3"]
+        assert queue.requests.resume(dead)
+    for _ in range(3):
+        assert _send(queue.requests.due()) == ["1"]
+        assert queue.requests.due() == ()
+        _emit(first, 16)
+        assert _send(queue.requests.due()) == ["2"]
+        assert queue.requests.due() == ()
+        assert queue.requests.resume(dead)
+    assert [stream.is_finished for stream in (first, poison, last)] == [False, True, False]
+    assert _send(queue.requests.due()) == ["1"]
+    queue.requests.close(first)  # its client has gone
+    assert _send(queue.requests.due()) == ["3"]
+    _emit(last, 16)
+    assert queue.requests.due() == ()
+    assert not queue.requests.is_careful
+
+
+def test_nobody_waits_for_ever_for_a_process_that_ends_before_it_is_sent_anything() -> None:
+    queue = Queue()
+    streams = [queue.open(), queue.open()]
+    dead = EngineDeadError("It ended.")
+    assert [queue.requests.resume(dead) for _ in range(3)] == [True, True, False]
+    assert all(stream.is_finished for stream in streams)
+
+
+def test_a_request_that_gets_on_each_time_is_never_given_up() -> None:
+    queue = Queue()
+    stream = queue.open()
+    for _ in range(6):
+        _send(queue.requests.due())
+        _emit(stream, 16)
+        assert queue.requests.resume(EngineDeadError("It ended."))
+    assert not stream.is_finished
 
 
 def test_a_place_is_free_when_one_of_those_that_are_open_ends() -> None:

@@ -36,6 +36,7 @@ from jupyter_mlx_gpt_oss.errors import (
     ModelNotFoundError,
     QueueFullError,
     RemoteEngineError,
+    UnsupportedFeatureError,
 )
 from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
 from tests.support.scripted_engine import ScriptedEngine, tokens_of
@@ -393,6 +394,45 @@ def test_a_prompt_too_long_for_a_server_of_this_package_stays_one() -> None:
     error = error_of(400, body, {})
     assert isinstance(error, ContextLengthError)
     assert (error.num_prompt_tokens, error.max_context_tokens) == (5000, 4096)
+
+
+@pytest.mark.parametrize(
+    ("code", "param", "kind"),
+    [
+        ("invalid_request_error", "structured_outputs", InvalidRequestError),
+        ("unsupported_parameter", "structured_outputs.grammar", UnsupportedFeatureError),
+        ("request_too_large", None, InvalidRequestError),
+        ("context_length_exceeded", "prompt", ContextLengthError),
+        ("rate_limit_exceeded", None, QueueFullError),
+        ("server_stopping", None, EngineDeadError),
+        ("model_loading", None, EngineDeadError),
+        ("remote_engine_failed", None, RemoteEngineError),
+        ("generation_failed", None, GenerationError),
+        ("something_else", None, GenerationError),
+    ],
+)
+def test_an_error_within_a_stream_is_the_one_that_it_would_be_before_it(
+    code: str, param: str | None, kind: type[GptOssError]
+) -> None:
+    told_there = {"message": "The prompt has 9000 tokens, and 4096 fit.", "code": code, "param": param}
+    error = error_of(500, json.dumps({"error": told_there}).encode(), {})
+    assert type(error) is kind
+    assert getattr(error, "param", None) in {None, "messages"}
+
+
+async def test_a_server_that_comes_back_with_another_model_is_taken_as_it_is(behind: ScriptedEngine) -> None:
+    async with pair(behind) as (engine, server):
+        await engine.load()
+        server.failure = (503, {}, told("Starting.", 503))
+        with pytest.raises(EngineDeadError):
+            await answer(engine)
+        server.failure, server.model = None, "gpt-oss-of-tomorrow"
+        assert engine._watching is not None
+        await asyncio.wait_for(engine._watching, 10)
+        model = engine.status().model
+        assert model is not None
+        assert model.name == "gpt-oss-of-tomorrow"
+        assert ids(await answer(engine))
 
 
 async def test_a_server_that_comes_back_is_asked_again(behind: ScriptedEngine) -> None:

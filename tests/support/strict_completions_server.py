@@ -36,6 +36,7 @@ class StrictServer:
     engine: Engine
     key: str = ""
     url: str = ""
+    model: str = MODEL
     bodies: list[dict[str, Any]] = field(default_factory=list)
     """Every request that was taken."""
     refusals: list[str] = field(default_factory=list)
@@ -100,7 +101,8 @@ class _Handler(web.RequestHandler):
 class _Models(_Handler):
     @override
     def get(self) -> None:
-        card = {"id": MODEL, "object": "model", "created": 1, "owned_by": "vllm", "root": MODEL}
+        name = self.state.model
+        card = {"id": name, "object": "model", "created": 1, "owned_by": "vllm", "root": name}
         self.finish({"object": "list", "data": [{**card, "parent": None, "max_model_len": CONTEXT_LENGTH}]})
 
 
@@ -111,7 +113,7 @@ class _Completions(_Handler):
     async def post(self) -> None:
         body = json.loads(self.request.body)
         try:
-            check_completion(body, model=MODEL, context_length=CONTEXT_LENGTH)
+            check_completion(body, model=self.state.model, context_length=CONTEXT_LENGTH)
         except RefusalError as refusal:
             self.refuse(refusal)
             return
