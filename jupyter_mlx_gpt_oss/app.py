@@ -251,7 +251,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def _make_engine(self) -> Engine:
         try:
             return self._configured_engine()
-        except (ImportError, ValueError) as error:  # a mistyped option: everybody who asks is told, and the log
+        except (
+            ImportError,
+            ValueError,
+        ) as error:  # a mistyped option: everybody who asks is told, and the log
             self.log.error("The engine's options are wrong: %s", error)  # noqa: TRY400  no traceback
             raise ModelLoadError(f"The engine's options are wrong: {error}") from error
 

@@ -27,7 +27,8 @@ def hub_service(
         arguments: of `jupyter mlx-gpt-oss`.
     """
     command = [sys.executable, "-m", "jupyter_mlx_gpt_oss.hub", *arguments]
-    return {"name": name, "url": url, "command": command}
+    # Not in the Hub's menu of services: a browser brings no token.
+    return {"name": name, "url": url, "command": command, "display": False}
 
 
 def hub_roles(*, name: str = "gpt-oss") -> list[dict[str, Any]]:

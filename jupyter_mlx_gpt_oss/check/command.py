@@ -11,6 +11,7 @@ from typing_extensions import override
 from jupyter_mlx_gpt_oss import __version__
 from jupyter_mlx_gpt_oss.check.console import Console
 from jupyter_mlx_gpt_oss.check.device import find_device
+from jupyter_mlx_gpt_oss.check.prompts import NEEDED_CONTEXT_TOKENS
 from jupyter_mlx_gpt_oss.check.report import build_report, write_report
 from jupyter_mlx_gpt_oss.check.result import Status
 from jupyter_mlx_gpt_oss.check.runner import run_checks, verdict
@@ -35,7 +36,6 @@ jupyter mlx-gpt-oss check --model mlx-community/gpt-oss-20b-MXFP4-Q8 --report re
         "model": "CheckCommand.model",
         "report": "CheckCommand.report",
         "context-length": "GptOssEngine.context_length",
-        "log-level": "Application.log_level",
     }
 
     model = Unicode(
@@ -51,6 +51,12 @@ jupyter mlx-gpt-oss check --model mlx-community/gpt-oss-20b-MXFP4-Q8 --report re
         console = Console(sys.stdout)
         device = find_device()
         config = GptOssEngine(parent=self).engine_config(self.model)
+        if config.context_length is not None and config.context_length < NEEDED_CONTEXT_TOKENS:
+            console.line(
+                f"The checks' prompts need a context of {NEEDED_CONTEXT_TOKENS:,} tokens, and {config.context_length:,} are asked "
+                "for. Leave --context-length out, or give a larger one."
+            )
+            self.exit(1)
         console.line(f"{self.model} on {device.chip}, {device.memory_bytes / 2**30:.0f} GiB")
         try:
             outcome = asyncio.run(run_checks(config, EngineProcess, device, console))

@@ -10,6 +10,8 @@ Prompt = tuple[int, ...]
 
 WINDOW_EDGES = (127, 128, 129)
 """Around the sliding window of GPT-OSS, 128 tokens (openai/gpt-oss config.json)."""
+NEEDED_CONTEXT_TOKENS = 2_304
+"""The longest prompt of all checks, 2,048 tokens, and its answer."""
 _MAX_TOKEN_ID = 100_000  # below GPT-OSS's special tokens; a test's vocabulary is smaller
 _BASE_TOKENS, _TAIL_TOKENS, _LONG_TOKENS = 400, 40, 1000
 _REPEATS = 8

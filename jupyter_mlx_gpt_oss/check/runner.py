@@ -1,5 +1,6 @@
 """A model's name to the results of all checks: loaded once without a prefix cache for the references, then as it is used."""
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -48,6 +49,7 @@ CHECKS: dict[str, Check] = {
 LOAD, REFERENCES = "load", "references"
 """What comes before all checks, and without which there are none."""
 _ANY_PROMPT = (0, 1)  # in every vocabulary
+_MAX_WAITING = 64
 
 
 @dataclass(slots=True)
@@ -69,6 +71,8 @@ async def run_checks(
 ) -> Outcome:
     """Run every check, whatever the others found; without a model, none."""
     outcome = Outcome()
+    # All questions are one caller's, and come at once: how many may wait is no part of what is checked.
+    config = replace(config, max_requests_per_user=0, max_waiting_requests=_MAX_WAITING)
     async with _running(make_engine(replace(config, prefix_cache_bytes=0))) as engine:
         model = await _load(engine, console, outcome)
         if model is None:
@@ -147,9 +151,19 @@ async def _compute_references(
     except GptOssError as error:
         _end(_failure(REFERENCES, error), console, outcome, error)
         return None
+    if not all(_is_numbers(answer) for answer in references.values()):
+        sentence = "The model's log probabilities are not numbers: it cannot be computed on this device."
+        _end(CheckResult(name=REFERENCES, status=Status.FAIL, sentence=sentence), console, outcome)
+        return None
     sentence = f"{len(references)} answers were computed alone, with nothing kept, to compare with."
     _end(CheckResult(name=REFERENCES, status=Status.PASS, sentence=sentence), console, outcome)
     return references
+
+
+def _is_numbers(answer: Answer) -> bool:
+    """Tell whether a model's arithmetic has held: what is no number is equal to itself in no check, and may win every draw."""
+    values = [value for each in answer.logprobs for value in (each.logprob, *(top for _, top in each.top))]
+    return not any(map(math.isnan, values))
 
 
 def _progress_text(progress: Progress) -> str:

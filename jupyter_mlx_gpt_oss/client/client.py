@@ -7,9 +7,9 @@ Knows nothing of IPython. A stream's connection is closed when its iterator is, 
 import http.client
 import json
 import re
-import select
 import time
 from collections.abc import Generator, Iterable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
@@ -150,15 +150,14 @@ class Client:
             ServerNotFoundError: nobody answers.
             ServerResponseError: the model cannot be loaded, somebody ended the loading, or the server is not ours.
         """
-        body = json.dumps({"model": model}).encode()
-        with closing(
-            open_http_connection(self.connection.base_url, STALL_TIMEOUT_SECONDS)
-        ) as http_connection:
-            self._request(http_connection, "POST", "load", body)
-            while not select.select([http_connection.sock], [], [], POLL_SECONDS)[0]:
+        pool = ThreadPoolExecutor(1, "gpt-oss load")
+        try:
+            answer = pool.submit(self._post, "load", {"model": model})
+            while wait([answer], POLL_SECONDS).not_done:
                 yield self.health()
-            with self._response(http_connection) as response:
-                is_loading = _read_object(response).get("state") == "loading"
+            is_loading = answer.result().get("state") == "loading"
+        finally:
+            pool.shutdown(wait=False)  # who leaves early waits for no answer
         while is_loading:
             time.sleep(POLL_SECONDS)
             health = self.health()

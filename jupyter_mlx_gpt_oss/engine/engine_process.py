@@ -33,6 +33,7 @@ from jupyter_mlx_gpt_oss.engine.request import (
     FinishReason,
     GenerationRequest,
     Progress,
+    ProgressStage,
     TokenOutput,
 )
 from jupyter_mlx_gpt_oss.engine.stream import Stream
@@ -109,6 +110,8 @@ class EngineProcess:
         stream = self._requests.open(request)
         self._cancel_idle_timer()
         try:
+            if self._worker is None and self._config.hostfile:
+                yield Progress(stage=ProgressStage.LOADING)  # ranks may take minutes to find each other
             # A restart sends all that wait, once it has a process.
             if self._worker is not None or not self._is_restarting:
                 loaded = await self._start(stream)

@@ -26,7 +26,11 @@ from jupyter_mlx_gpt_oss.errors import (
 _MAX_MESSAGE_CHARS = 400
 _UNANSWERED = (502, 503, 504)
 # What this side's callers call the fields that a server was sent; a grammar was made of several.
-_OWN_NAMES = {"prompt": "messages", "structured_outputs": None, "structured_outputs.grammar": None}
+_OWN_NAMES: dict[str, str | None] = {
+    "prompt": "messages",
+    "structured_outputs": None,
+    "structured_outputs.grammar": None,
+}
 _NUMBERS = re.compile(r"(\d{1,18})\D+(\d{1,18})")  # tokens of the prompt, then of the context
 _BY_CODE: dict[int | str | None, type[GptOssError]] = {
     error.code: error
@@ -76,7 +80,7 @@ def _refusal(told: WireError, message: str) -> GptOssError:
     numbers = _NUMBERS.search(message)
     if told.code == ContextLengthError.code and numbers:
         return ContextLengthError(int(numbers[1]), int(numbers[2]), is_estimate=" about " in message)
-    param = _OWN_NAMES.get(told.param, told.param)
+    param = _OWN_NAMES.get(told.param or "", told.param)
     is_unsupported = told.code == UnsupportedFeatureError.code
     return (UnsupportedFeatureError if is_unsupported else InvalidRequestError)(message, param=param)
 

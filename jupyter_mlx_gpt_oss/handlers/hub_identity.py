@@ -53,6 +53,12 @@ class HubIdentityProvider(IdentityProvider):
         super().__init__(**kwargs)
         self._known: OrderedDict[bytes, tuple[float, User | None]] = OrderedDict()
 
+    @property
+    @override
+    def login_available(self) -> bool:
+        """False: Jupyter's form would take no token of the Hub's."""
+        return False
+
     @override
     def get_token(self, handler: web.RequestHandler) -> None:
         """Return None: a caller is named by the Hub's user, who may have several tokens."""

@@ -50,14 +50,21 @@ class StatusPageHandler(ApiHandler):
 
     @override
     def get_login_url(self) -> str:
-        """Return where a person logs in; JupyterHub puts its own in the place of this."""
+        """Return where a person logs in, JupyterHub's own page there; a program is refused.
+
+        Raises:
+            AuthenticationError: a program asks, without a key or with a wrong one.
+        """
+        if not self._is_browser():
+            self._refuse_stranger()
         return str(self.settings["login_url"])
 
     @override
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Send a stranger with a browser to log in; answer all else as any route does."""
         error = self.error_of_failure(status_code, **kwargs)
-        can_log_in = self._is_browser() and not self.is_open_to_others
+        has_page = self.identity_provider.login_available and not self.is_open_to_others
+        can_log_in = self._is_browser() and has_page
         if not (isinstance(error, AuthenticationError) and can_log_in):
             super().write_error(status_code, **kwargs)
             return

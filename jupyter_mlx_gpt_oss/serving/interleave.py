@@ -38,11 +38,10 @@ async def interleave(
             await asyncio.wait(coming.values(), return_when=asyncio.FIRST_COMPLETED)
             arrived = [index for index, item in coming.items() if item.done()]
             full = [index for index in arrived if index not in spoken and _is_refused(coming[index])]
-            if len(full) < len(coming):
-                for index in full:
-                    del coming[index]
+            if full and len(full) < len(coming):
+                coming = {index: item for index, item in coming.items() if index not in full}
                 later.extendleft(reversed(full))
-                limit = min(limit, len(coming)) if full else limit
+                limit = min(limit, len(coming))
             items = {index: coming.pop(index).result() for index in arrived if index in coming}
             items = {index: item for index, item in items.items() if item is not _END}
             coming |= {index: _next(begun[index]) for index in items}

@@ -39,8 +39,8 @@ def token_logprobs(
         top = tuple(
             (_token_id(logits, column), value) for column, value in zip(ids, values_list, strict=True)
         )
-        own: Any = chosen[place, 0].item()
-        reports[row] = (TokenLogprobs(min(0.0, own), top),)
+        own: Any = chosen[place, 0].item()  # what is no number stays so: min(0.0, nan) would be 0
+        reports[row] = (TokenLogprobs(min(own, 0.0), top),)
     return reports
 
 

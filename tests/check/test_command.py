@@ -81,6 +81,13 @@ def test_a_model_that_is_not_there_ends_with_status_1(tmp_path: Path) -> None:
     assert str(tmp_path) not in json.dumps(run.report)
 
 
+def test_a_context_that_its_prompts_do_not_fit_is_refused_in_words(tmp_path: Path) -> None:
+    run = run_check(tmp_path, "--context-length", "1024")
+    assert run.status == 1
+    assert run.report is None
+    assert "need a context of 2,304 tokens, and 1,024 are asked for" in run.shown[-1]
+
+
 def test_help_names_its_options() -> None:
     done = subprocess.run(
         [sys.executable, "-m", "jupyter", "mlx-gpt-oss", "check", "--help"],

@@ -73,8 +73,9 @@ def test_a_function_that_is_not_to_be_called_is_not_called(create: Any) -> None:
     assert not _ask(create, 1, tools=[_tool("first")], tool_choice="none").message.tool_calls
 
 
-def test_a_schema_that_cannot_be_kept_to_is_refused_by_its_keyword(create: Any) -> None:
+@pytest.mark.parametrize("is_stream", [False, True])
+def test_a_schema_that_cannot_be_kept_to_is_refused_by_its_keyword(create: Any, is_stream: bool) -> None:
     schema = {"name": "person", "strict": True, "schema": {"not": {}}}
     with pytest.raises(openai.BadRequestError, match="not") as error:
-        _ask(create, 1, response_format={"type": "json_schema", "json_schema": schema})
+        _ask(create, 1, stream=is_stream, response_format={"type": "json_schema", "json_schema": schema})
     assert error.value.param == "response_format.json_schema.schema"

@@ -10,6 +10,7 @@ from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.app import GptOss
 from tests.support.http_client import HttpClient, Reply
+from tests.support.scripted_engine import ScriptedEngine
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 NO_KEY = {"Authorization": ""}
@@ -43,6 +44,18 @@ class TestTokenServer:
         reply = await chat(http, scoped_key(gpt_oss))
         assert reply.status == 200
         assert "Set-Cookie" not in reply.response.headers
+
+    async def test_a_token_in_the_url_that_opens_nothing_makes_nobody_another_caller(
+        self, http: HttpClient, gpt_oss: GptOss, engine: ScriptedEngine
+    ) -> None:
+        for query in ({}, {"token": "1"}, {"token": "2"}):
+            reply = await http.post(
+                "gpt-oss/v1/chat/completions", CHAT, headers=scoped_key(gpt_oss), params=query
+            )
+            assert reply.status == 200
+        assert len({request.caller for request in engine.requests}) == 1
+        await http.chat()
+        assert len({request.caller for request in engine.requests}) == 2
 
     async def test_the_scoped_key_opens_nothing_else(self, http: HttpClient, gpt_oss: GptOss) -> None:
         for path in ("api/status", "api/kernels", "api/contents"):

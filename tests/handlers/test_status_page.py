@@ -14,6 +14,7 @@ from jupyter_mlx_gpt_oss.app import GptOss
 from jupyter_mlx_gpt_oss.engine.base import ModelInfo
 from jupyter_mlx_gpt_oss.errors import ModelLoadError
 from jupyter_mlx_gpt_oss.handlers.client_snippets import EXAMPLE_BASE_URL, client_snippets
+from jupyter_mlx_gpt_oss.handlers.hub_identity import HubIdentityProvider
 from jupyter_mlx_gpt_oss.handlers.recent_requests import MAX_KEPT, RecentRequest, RecentRequests
 from jupyter_mlx_gpt_oss.handlers.status_view import Figure, Share, StatusView, duration, status_view
 from tests.support.http_client import HttpClient
@@ -104,6 +105,34 @@ async def test_a_program_without_a_right_key_is_refused_as_everywhere(
 ) -> None:
     reply = await http.get(PAGE, headers=headers)
     assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+
+
+@pytest.mark.filterwarnings(r"ignore:Extension endpoints[\s\S]*of TermSocket")  # the terminals', not ours
+class TestWhereJupyterItselfAsksForAUser:
+    @pytest.fixture
+    def gpt_oss_config(self) -> dict[str, Any]:
+        return {"ServerApp": {"allow_unauthenticated_access": False}}
+
+    @pytest.mark.parametrize("headers", [{"Authorization": ""}, {"Authorization": "Bearer nope", **BROWSER}])
+    async def test_a_program_without_a_right_key_is_refused(
+        self, http: HttpClient, headers: dict[str, str]
+    ) -> None:
+        reply = await http.get(PAGE, headers=headers, follow_redirects=False)
+        assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
+
+    async def test_a_browser_is_sent_to_log_in(self, http: HttpClient) -> None:
+        reply = await http.get(PAGE, headers=dict(STRANGER), follow_redirects=False)
+        assert reply.status == 302
+
+
+class TestAServiceOfAHub:
+    @pytest.fixture
+    def gpt_oss_config(self) -> dict[str, Any]:
+        return {"ServerApp": {"identity_provider_class": HubIdentityProvider}}
+
+    async def test_sends_no_browser_to_a_form_that_takes_no_token_of_the_hub(self, http: HttpClient) -> None:
+        reply = await http.get(PAGE, headers=dict(STRANGER), follow_redirects=False)
+        assert (reply.status, reply.error["code"]) == (401, "invalid_api_key")
 
 
 async def test_a_wrong_method_is_refused(http: HttpClient) -> None:

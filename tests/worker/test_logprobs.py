@@ -38,3 +38,9 @@ def test_candidates_that_are_a_part_of_the_vocabulary_keep_their_ids() -> None:
     [[report], _] = token_logprobs(Logits(mx.array(VALUES), candidates), [70, 5], [1, None])
     assert report.top[0][0] == 5
     assert report.logprob == pytest.approx(report.top[0][1] - 1.0, abs=1e-5)
+
+
+def test_what_is_no_number_is_told_as_it_is() -> None:
+    [[report]] = token_logprobs(Logits(mx.array([[math.nan] * 4]), None), [0], [1])
+    assert math.isnan(report.logprob)
+    assert math.isnan(report.top[0][1])
