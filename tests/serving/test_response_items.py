@@ -90,11 +90,11 @@ def test_the_oldest_turns_go_and_instructions_and_the_last_question_stay() -> No
 def test_the_result_of_a_call_that_goes_goes_too() -> None:
     call = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     result = {"role": "tool", "tool_call_id": "call_1", "content": "5"}
-    before = [
+    before: list[dict[str, Any]] = [
         {"role": "user", "content": "a" * 100},
         {"role": "assistant", "content": "", "tool_calls": [call]},
     ]
-    last = {"role": "user", "content": "b"}
+    last: dict[str, Any] = {"role": "user", "content": "b"}
     assert shortened([*before, last, result], 0.5) == [last]
     assert shortened([before[0], last, before[1], result], 0.5) == [last, before[1], result]
 
