@@ -1,6 +1,5 @@
 """A model's name to the results of all checks: loaded once without a prefix cache for the references, then as it is used."""
 
-import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -151,19 +150,9 @@ async def _compute_references(
     except GptOssError as error:
         _end(_failure(REFERENCES, error), console, outcome, error)
         return None
-    if not all(_is_numbers(answer) for answer in references.values()):
-        sentence = "The model's log probabilities are not numbers: it cannot be computed on this device."
-        _end(CheckResult(name=REFERENCES, status=Status.FAIL, sentence=sentence), console, outcome)
-        return None
     sentence = f"{len(references)} answers were computed alone, with nothing kept, to compare with."
     _end(CheckResult(name=REFERENCES, status=Status.PASS, sentence=sentence), console, outcome)
     return references
-
-
-def _is_numbers(answer: Answer) -> bool:
-    """Tell whether a model's arithmetic has held: what is no number is equal to itself in no check, and may win every draw."""
-    values = [value for each in answer.logprobs for value in (each.logprob, *(top for _, top in each.top))]
-    return not any(map(math.isnan, values))
 
 
 def _progress_text(progress: Progress) -> str:

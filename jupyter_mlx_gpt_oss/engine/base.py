@@ -10,6 +10,9 @@ from typing import Protocol
 
 from jupyter_mlx_gpt_oss.engine.request import GenerationRequest, Progress, TokenOutput
 
+REMOTE = "remote"
+"""The device of a model on another server."""
+
 
 class EngineState(StrEnum):
     """Where the model is."""
@@ -35,7 +38,7 @@ class ModelInfo:
     is_demo: bool
     weight_bytes: int
     device: str
-    """Such as `gpu` or `cpu`."""
+    """`gpu`, `cpu`, or REMOTE."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -128,6 +128,7 @@ class EngineProcess:
     def abort(self, request_id: str) -> None:
         """Stop a request; its iterator ends with FinishReason.ABORT. Unknown ids are ignored."""
         self._requests.tell(request_id, TokenOutput(token_ids=(), finish_reason=FinishReason.ABORT))
+        self._look_for_fault()
 
     def precompute(self, prompt_token_ids: tuple[int, ...]) -> None:
         """Read a prompt ahead while there is nothing else to do. See `Engine.precompute`."""
@@ -241,6 +242,7 @@ class EngineProcess:
     async def _end(self, reason: str) -> None:
         """End the process on purpose, and whatever waits for it."""
         worker, reader, restarting = self._worker, self._reader, self._restarting
+        self._requests.forget_crashes()
         self._forget(EngineDeadError(reason))
         self._status = EngineStatus(state=EngineState.UNLOADED)
         for task in (restarting, reader):
@@ -264,10 +266,14 @@ class EngineProcess:
 
     def _send(self, stream: Stream) -> None:
         """Send a new request, unless others that wait have to be looked at one by one."""
+        if not self._requests.is_careful:
+            self._hand_over(stream)
+        self._look_for_fault()
+
+    def _look_for_fault(self) -> None:
+        """After crashes: send the next request, if the one that was sent last has got on or is over."""
         if self._requests.is_careful:
             self._send_due()
-        else:
-            self._hand_over(stream)
 
     def _send_due(self) -> None:
         """Send what the worker shall have by now; without one, the next one is sent it."""
@@ -296,8 +302,7 @@ class EngineProcess:
         self._requests.close(stream)
         if stream.is_sent:
             self._post(Abort(stream.request.request_id))
-        if self._requests.is_careful:
-            self._send_due()  # it may have been what the others waited for
+        self._look_for_fault()
         self._await_requests()
 
     def _await_requests(self) -> None:
@@ -335,6 +340,7 @@ class EngineProcess:
                 self._forget(_ERRORS.get(code, ModelLoadError)(message))
             case RequestFailed(request_id=request_id):
                 self._requests.tell(request_id, _failure(report))
+                self._look_for_fault()
             case StepDone():
                 self._take_step(report)
 
@@ -364,8 +370,9 @@ class EngineProcess:
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
             self._requests.tell(output.request_id, _news(output))
-        if self._requests.is_careful:
-            self._send_due()
+        if has_computed:
+            self._requests.note_step()
+        self._look_for_fault()
 
 
 def _backoff_seconds(num_crashes: int) -> float:

@@ -99,6 +99,16 @@ class OpenRequests:
                 stream.tell(error)
         return bool(self.unfinished)
 
+    def note_step(self) -> None:
+        """See that a process computes: with all that it was sent well on their way, crashes to come are in a row with none."""
+        if self._num_crashes and not self.is_careful and all(each.has_progressed for each in self.unfinished):
+            self.forget_crashes()
+
+    def forget_crashes(self) -> None:
+        """Begin anew: what comes is not the fault of what was."""
+        self._num_crashes = 0
+        self._suspect = None
+
     def due(self) -> tuple[Stream, ...]:
         """Return those to send to the worker now: all that it does not have; after crashes one, and the next when that gets on."""
         unsent = tuple(stream for stream in self.unfinished if not stream.is_sent)

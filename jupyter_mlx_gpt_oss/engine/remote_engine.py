@@ -12,7 +12,7 @@ from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
-from jupyter_mlx_gpt_oss.engine.base import EngineState, EngineStatus, ModelInfo
+from jupyter_mlx_gpt_oss.engine.base import REMOTE, EngineState, EngineStatus, ModelInfo
 from jupyter_mlx_gpt_oss.engine.remote_config import RemoteConfig
 from jupyter_mlx_gpt_oss.engine.remote_router import Router
 from jupyter_mlx_gpt_oss.engine.remote_server import Output, RemoteServer, make_client
@@ -171,7 +171,7 @@ class RemoteEngine:
         """Ask a server for the model; it is in rotation from then on."""
         while True:
             asked = self._name
-            model = await server.look(asked)
+            model = await self._told_by(server, asked)
             if self._name in {asked, model.name}:
                 break
             server.model = None  # another one was chosen meanwhile
@@ -181,6 +181,18 @@ class RemoteEngine:
         self._name = self._name or model.name  # what the first has, the others must have
         self._status = EngineStatus(state=EngineState.READY, model=_info(model))
         return model
+
+    async def _told_by(self, server: RemoteServer, name: str) -> RemoteModel:
+        """Ask a server for a model; the one whose model all have had so far may have changed it, where no other answers."""
+        try:
+            return await server.look(name)
+        except ModelLoadError:
+            is_alone = not any(each.is_healthy for each in self._servers if each is not server)
+            if self._asked_name or server.last_name != name or not is_alone:
+                raise
+            model = await server.look("")
+            self._name = model.name
+            return model
 
     async def _first_answering(self) -> None:
         refused: GptOssError | None = None
@@ -225,7 +237,6 @@ class RemoteEngine:
         server.is_healthy = False
         if not any(each.is_healthy for each in self._servers):
             self._status = EngineStatus(state=EngineState.FAILED, error=error.message)
-            self._name = self._asked_name  # they may come back with another
         if self._watching is None or self._watching.done():
             self._watching = asyncio.create_task(self._watch(), name="gpt-oss remote health")
 
@@ -272,5 +283,5 @@ def _info(model: RemoteModel) -> ModelInfo:
         vocabulary_size=NUM_TOKENS,
         is_demo=model.is_demo,
         weight_bytes=0,
-        device="remote",
+        device=REMOTE,
     )

@@ -68,6 +68,8 @@ class RemoteServer:
         """False from a failure until it answers again."""
         self.model: RemoteModel | None = None
         """None until the server has told it whole: one of this package knows its context once it is loaded."""
+        self.last_name = ""
+        """Of the model that it was last found to have."""
         self._client = client
         self._config = config
 
@@ -116,6 +118,7 @@ class RemoteServer:
             is_vllm=card.owned_by == "vllm",
         )
         self.model = model if told_length else None
+        self.last_name = model.name
         return model
 
     async def outputs(self, request: GenerationRequest, model: RemoteModel) -> AsyncGenerator[Output, None]:

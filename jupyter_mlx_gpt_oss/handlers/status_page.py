@@ -53,9 +53,9 @@ class StatusPageHandler(ApiHandler):
         """Return where a person logs in, JupyterHub's own page there; a program is refused.
 
         Raises:
-            AuthenticationError: a program asks, without a key or with a wrong one.
+            AuthenticationError: nobody who may log in asks, without a key or with a wrong one.
         """
-        if not self._is_browser():
+        if not (self._is_browser() and self.identity_provider.login_available):
             self._refuse_stranger()
         return str(self.settings["login_url"])
 

@@ -21,8 +21,11 @@ from jupyter_mlx_gpt_oss.harmony.recipient import (
 
 _HEADER_WORDS = ("assistant", *CHANNELS, *CONTENT_TYPES)
 _CHANNEL = re.compile(r"\W*(?:assistant\W*)*(analysis|commentary|final)", re.IGNORECASE)
-# Not the word of a sentence: finally, final answers. A recipient may follow, or its beginning.
-_GLUED_CHANNEL = re.compile(r"(analysis|commentary|final)(?![a-z]| (?!t(?:o(?:=|$)|$))[a-z])")
+_GLUED_CHANNEL = re.compile("(analysis|commentary|final)")
+# Not the word of a sentence: finally, final answers. A recipient or a content type may follow, or its beginning.
+_BARE_CHANNEL = re.compile(
+    r"(analysis|commentary|final)(?![a-z]| (?!(?:to=|t(?:o)?$|(?:json|code)\b|j(?:so?)?$|c(?:od?)?$))[a-z])"
+)
 _ASSISTANT = re.compile(r"(?:assistant)+")
 _STARTED_ASSISTANT = re.compile(r"\s*(?:assistant)+", re.IGNORECASE)
 _FOREIGN_ROLE = re.compile(r"\s*(?:user|system|developer|tool|functions|browser|container|python)\b")
@@ -92,9 +95,13 @@ class _Part:
     """Whether a content type says JSON."""
 
     @classmethod
-    def read(cls, segment: _Segment, tools: frozenset[str], *, is_complete: bool) -> Self:
+    def read(
+        cls, segment: _Segment, tools: frozenset[str], *, is_complete: bool, is_behind_role: bool
+    ) -> Self:
         text = segment.text
-        pattern = _GLUED_CHANNEL if segment.marker is _Marker.ROLE and not is_complete else _CHANNEL
+        pattern = _CHANNEL
+        if segment.marker is _Marker.ROLE and not is_complete:
+            pattern = _GLUED_CHANNEL if is_behind_role else _BARE_CHANNEL
         channel = None if segment.marker is _Marker.CONTENT_TYPE else pattern.match(text)
         begin = channel.end() if channel else 0
         recipients = []
@@ -144,13 +151,17 @@ class Header:
     def read(self, *, is_complete: bool) -> Heading:
         """Return the heading; `is_complete` says that `<|message|>` came."""
         role = self._role_text()
+        is_behind_role = len(role) < len(self._segments[0].text)
         if self._is_foreign(role, is_complete=is_complete):
             return Heading(Destination.FOREIGN)
         prose = ""
         if is_complete or len(self._segments) > 1:
             prose, role = _split_prose(role, self._tools)
         segments = [_Segment(_Marker.ROLE, [role]), *self._segments[1:]]
-        parts = [_Part.read(segment, self._tools, is_complete=is_complete) for segment in segments]
+        parts = [
+            _Part.read(segment, self._tools, is_complete=is_complete, is_behind_role=is_behind_role)
+            for segment in segments
+        ]
         has_role_alone = len(parts) == 1 or parts[1].marker is not _Marker.CHANNEL
         winner = _winning_index(parts)
         destination, name, ends_turn = _destination(parts, winner)

@@ -28,6 +28,7 @@ from jupyter_mlx_gpt_oss.serving.generation import AnswerItem, Finished, Generat
 from jupyter_mlx_gpt_oss.serving.interleave import interleave
 from jupyter_mlx_gpt_oss.serving.legacy_names import legacy_names
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
+from jupyter_mlx_gpt_oss.serving.places import in_places
 from jupyter_mlx_gpt_oss.serving.sampling import sampling_of
 
 ALL_THAT_FITS = 2**31 - 1
@@ -137,7 +138,7 @@ class ChatCompletions:
         self, request: ChatCompletionRequest, prompt: Prompt, answers: Sequence[_Answer]
     ) -> AsyncGenerator[Progress | ChunkChoice, None]:
         async with aclosing(
-            interleave([answer.generation.items for answer in answers], self.max_open)
+            interleave(in_places([answer.generation.items for answer in answers]), self.max_open)
         ) as items:
             async for index, item in items:
                 if isinstance(item, Progress):

@@ -24,6 +24,7 @@ from jupyter_mlx_gpt_oss.serving.completion_fold import CompletionFold
 from jupyter_mlx_gpt_oss.serving.completion_grammar import completion_grammar
 from jupyter_mlx_gpt_oss.serving.interleave import interleave
 from jupyter_mlx_gpt_oss.serving.metrics import Metrics
+from jupyter_mlx_gpt_oss.serving.places import in_places
 from jupyter_mlx_gpt_oss.serving.raw_generation import RawGeneration
 from jupyter_mlx_gpt_oss.serving.sampling import sampling_of
 
@@ -183,7 +184,8 @@ class Completions:
 async def _choices(
     answers: Sequence[_Answer], max_open: int | None
 ) -> AsyncGenerator[Progress | CompletionChoice, None]:
-    async with aclosing(interleave([answer.generation.pieces for answer in answers], max_open)) as items:
+    pieces = in_places([answer.generation.pieces for answer in answers])
+    async with aclosing(interleave(pieces, max_open)) as items:
         async for index, item in items:
             if isinstance(item, Progress):
                 said: Progress | CompletionChoice | None = item if index == 0 else None

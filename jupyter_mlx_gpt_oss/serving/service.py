@@ -14,7 +14,7 @@ from secrets import token_hex
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from jupyter_mlx_gpt_oss.engine.base import Engine, EngineState, EngineStatus
+from jupyter_mlx_gpt_oss.engine.base import REMOTE, Engine, EngineState, EngineStatus
 from jupyter_mlx_gpt_oss.errors import GptOssError
 from jupyter_mlx_gpt_oss.serving.background import Background
 from jupyter_mlx_gpt_oss.serving.config import ServingConfig
@@ -224,8 +224,10 @@ class Service:
     async def _prompt_limits(self) -> "PromptLimits":
         room = await _room("chat_prompt")
         model = self.engine_status().model
+        # A remote engine may have a longer context by now than it told of; it is asked itself.
+        max_tokens = None if model is None or model.device == REMOTE else model.context_length
         limits: PromptLimits = room.PromptLimits(
-            max_bytes=self._config.max_prompt_bytes, max_tokens=model.context_length if model else None
+            max_bytes=self._config.max_prompt_bytes, max_tokens=max_tokens
         )
         return limits
 

@@ -7,8 +7,8 @@ Source: Linux, Documentation/admin-guide/cgroup-v2.rst and cgroup-v1/memory.rst.
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
-_V2 = ("memory.max", "memory.current", "inactive_file")
-_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_inactive_file")
+_V2 = ("memory.max", "memory.current", "")
+_V1 = ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
 
 
 def free_bytes(root: Path = Path("/")) -> int | None:
@@ -22,7 +22,7 @@ def free_bytes(root: Path = Path("/")) -> int | None:
 
 
 def _groups(root: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
-    """Yield the directories of the groups that this process is in, and of those above them, with the names of their files."""
+    """Yield the directories of the groups that this process is in, and of those above them, with what their files are called."""
     try:
         lines = (root / "proc/self/cgroup").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -42,7 +42,7 @@ def _groups(root: Path) -> Iterator[tuple[Path, tuple[str, str, str]]]:
 
 
 def _left(group: Path, names: tuple[str, str, str]) -> int | None:
-    limit_name, usage_name, inactive_name = names
+    limit_name, usage_name, prefix = names
     try:
         limit = (group / limit_name).read_text(encoding="ascii").strip()
         if limit == "max":
@@ -52,7 +52,8 @@ def _left(group: Path, names: tuple[str, str, str]) -> int | None:
             line.split(maxsplit=1)
             for line in (group / "memory.stat").read_text(encoding="ascii").splitlines()
         )
-        # Files that were read and are not in use any more count as usage, and are given up when there is need.
-        return max(0, int(limit) - usage + int(stat.get(inactive_name, 0)))
+        # Files that were read count as usage, and are given up when there is need.
+        cached = sum(int(stat.get(f"{prefix}{name}", 0)) for name in ("active_file", "inactive_file"))
+        return max(0, int(limit) - usage + cached)
     except (OSError, ValueError):
         return None

@@ -334,6 +334,8 @@ class EngineLoop:
         is_memory = is_out_of_memory(error)
         code = OutOfMemoryError.code if is_memory else GenerationError.code
         message = "The engine failed while computing this answer. Send the request again."
+        if isinstance(error, GenerationError):
+            message = error.message
         if is_memory:
             self._caches.prefix_cache.clear()
             mx.clear_cache()

@@ -1,5 +1,6 @@
 """Logits and sampled tokens to log probabilities, for the rows that ask for them."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import mlx.core as mx
 import numpy as np
 
 from jupyter_mlx_gpt_oss.engine.request import TokenLogprobs
+from jupyter_mlx_gpt_oss.errors import GenerationError
 from jupyter_mlx_gpt_oss.worker.head import Logits
 
 
@@ -19,6 +21,9 @@ def token_logprobs(
         logits: of the step, as they came from the head.
         tokens: what was sampled, one a row.
         wanted: how many of the likeliest tokens each row wants; None: no log probabilities.
+
+    Raises:
+        GenerationError: a row's are not numbers, as a broken kernel or an overflow has it.
     """
     asking = [row for row, count in enumerate(wanted) if count is not None]
     if not asking:
@@ -39,7 +44,11 @@ def token_logprobs(
         top = tuple(
             (_token_id(logits, column), value) for column, value in zip(ids, values_list, strict=True)
         )
-        own: Any = chosen[place, 0].item()  # what is no number stays so: min(0.0, nan) would be 0
+        own: Any = chosen[place, 0].item()
+        if math.isnan(own):
+            raise GenerationError(
+                "The model's log probabilities are not numbers: it cannot be computed on this device."
+            )
         reports[row] = (TokenLogprobs(min(own, 0.0), top),)
     return reports
 

@@ -2,7 +2,6 @@
 
 import io
 import json
-import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +13,7 @@ from jupyter_mlx_gpt_oss.check.report import build_report, public_name, write_re
 from jupyter_mlx_gpt_oss.check.result import CheckResult, Status
 from jupyter_mlx_gpt_oss.check.runner import CHECKS, LOAD, REFERENCES, Outcome, run_checks, verdict
 from jupyter_mlx_gpt_oss.engine.config import EngineConfig
-from jupyter_mlx_gpt_oss.engine.request import TokenLogprobs
 from jupyter_mlx_gpt_oss.errors import GenerationError, ModelLoadError
-from tests.support import scripted_engine
 from tests.support.scripted_engine import ScriptedEngine
 
 HELLO = "<|channel|>final<|message|>Hello.<|return|>"
@@ -85,18 +82,6 @@ async def test_a_model_that_cannot_be_loaded_ends_the_run(engines: Engines, devi
     assert "No such directory." in shown
     assert engines.made[0].is_stopped
     assert build_report(device, outcome.model, outcome.bytes_per_token, outcome.results)["model"] is None
-
-
-async def test_a_model_whose_logits_are_no_numbers_is_not_fit(
-    engines: Engines, device: Device, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def no_numbers(token_id: int, num_logprobs: int | None) -> tuple[TokenLogprobs, ...]:
-        return (TokenLogprobs(math.nan, ((token_id, math.nan),)),) if num_logprobs else ()
-
-    monkeypatch.setattr(scripted_engine, "_logprobs", no_numbers)
-    outcome, shown = await run(engines, device)
-    assert [result.status for result in outcome.results] == [Status.PASS, Status.FAIL]
-    assert "not numbers" in shown
 
 
 async def test_how_many_may_wait_is_the_checks_own(engines: Engines, device: Device) -> None:

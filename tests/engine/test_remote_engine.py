@@ -39,6 +39,7 @@ from jupyter_mlx_gpt_oss.errors import (
     UnsupportedFeatureError,
 )
 from jupyter_mlx_gpt_oss.harmony.grammar import turn_grammar
+from tests.support.engine_caller import until
 from tests.support.scripted_engine import ScriptedEngine, tokens_of
 from tests.support.strict_completions_server import CONTEXT_LENGTH, MODEL, StrictServer, strict_server
 
@@ -432,6 +433,26 @@ async def test_a_server_that_comes_back_with_another_model_is_taken_as_it_is(beh
         model = engine.status().model
         assert model is not None
         assert model.name == "gpt-oss-of-tomorrow"
+        assert ids(await answer(engine))
+
+
+async def test_a_short_outage_leaves_nobody_with_another_model(behind: ScriptedEngine) -> None:
+    async with (
+        strict_server(behind) as first,
+        strict_server(behind) as other,
+        remote(first.url, other.url) as engine,
+    ):
+        other.model = "another-model"
+        await engine.load()
+        first.failure = (503, {}, told("Starting.", 503))
+        with pytest.raises((EngineDeadError, ModelLoadError)):
+            await answer(engine)
+        await asyncio.sleep(0.05)  # several looks at both
+        first.failure = None
+        await until(lambda: engine.status().state is EngineState.READY)
+        model = engine.status().model
+        assert model is not None
+        assert model.name == MODEL
         assert ids(await answer(engine))
 
 

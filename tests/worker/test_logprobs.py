@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from jupyter_mlx_gpt_oss.errors import GenerationError
 from jupyter_mlx_gpt_oss.worker.head import Logits
 from jupyter_mlx_gpt_oss.worker.logprobs import token_logprobs
 
@@ -40,7 +41,6 @@ def test_candidates_that_are_a_part_of_the_vocabulary_keep_their_ids() -> None:
     assert report.logprob == pytest.approx(report.top[0][1] - 1.0, abs=1e-5)
 
 
-def test_what_is_no_number_is_told_as_it_is() -> None:
-    [[report]] = token_logprobs(Logits(mx.array([[math.nan] * 4]), None), [0], [1])
-    assert math.isnan(report.logprob)
-    assert math.isnan(report.top[0][1])
+def test_what_is_no_number_is_an_error() -> None:
+    with pytest.raises(GenerationError, match="not numbers"):
+        token_logprobs(Logits(mx.array([[math.nan] * 4]), None), [0], [1])

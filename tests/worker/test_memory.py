@@ -35,7 +35,7 @@ def test_a_gpu_gives_what_it_tells_of(info: dict[str, int], expected: int) -> No
             {
                 "memory.max": "2147483648\n",
                 "memory.current": "1073741824\n",
-                "memory.stat": "anon 5\ninactive_file 1000\n",
+                "memory.stat": "anon 5\nactive_file 400\ninactive_file 600\n",
             },
             GIB + 1000,
         ),
