@@ -8,13 +8,16 @@ token (a password, or no access control) opens to the scoped key, which it keeps
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 URL_VARIABLE = "JUPYTER_MLX_GPT_OSS_URL"
 KEY_VARIABLE = "JUPYTER_MLX_GPT_OSS_KEY"
+_PAGE = re.compile(r"/(?:lab|tree|notebooks|doc|edit)(?:/.*)?$")  # of JupyterLab and of Notebook 7
 # Tornado's sockets for IPv6 take no IPv4.
 LOOPBACK_OF = {"": "127.0.0.1", "*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  compared, not bound
 
@@ -34,8 +37,12 @@ class Connection:
 
 
 def explicit_connections(url: str, key: str = "") -> Iterator[Connection]:
-    """Yield what a person may have meant by `url`: the base URL of the API, or of the server around it."""
-    url = url.strip().rstrip("/")
+    """Yield what a person may have meant by `url`: the base URL of the API, of the server around it, or of one of its pages."""
+    parts = urlsplit(url.strip())
+    key = key or parse_qs(parts.query).get("token", [""])[0]
+    path = parts.path.rstrip("/")
+    path = path if path.endswith("/v1") else _PAGE.sub("", path)
+    url = urlunsplit((parts.scheme, parts.netloc, path, "", "")).rstrip("/")
     if url.endswith("/v1"):
         yield Connection(url, key)
         return

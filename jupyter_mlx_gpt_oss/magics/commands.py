@@ -3,7 +3,9 @@
 import shlex
 from collections.abc import Callable
 from itertools import chain
+from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import urlsplit
 
 from IPython.core.interactiveshell import InteractiveShell
 
@@ -18,7 +20,7 @@ from jupyter_mlx_gpt_oss.magics.history import history_rows
 from jupyter_mlx_gpt_oss.magics.json_table import cells_to_table, rows_to_table
 from jupyter_mlx_gpt_oss.magics.outputs import Output
 from jupyter_mlx_gpt_oss.magics.render_html import quiet_line_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import counted, visible
+from jupyter_mlx_gpt_oss.magics.render_text import counted, visible, whole_characters
 from jupyter_mlx_gpt_oss.magics.status import loading_lines, status_rows
 from jupyter_mlx_gpt_oss.magics.tool_mark import marked_functions
 
@@ -88,7 +90,7 @@ class Commands:
         text = "\n".join(
             "\n".join([first, *(f"{margin}{line}".rstrip() for line in rest)]) for first, *rest in lines
         )
-        bundle = {"text/html": html or rows_to_table(rows), "text/plain": visible(text)}
+        bundle = {"text/html": whole_characters(html or rows_to_table(rows)), "text/plain": visible(text)}
         self._state.ip.display_pub.publish(bundle)
 
     def _status(self, extra: str = "") -> Rows:
@@ -109,7 +111,9 @@ class Commands:
         output = Output(self._state.ip.display_pub.publish)
         try:
             for line in chain(
-                [f"loading {name}…"], loading_lines(name, client.load(name)), [f"{name} is loaded"]
+                [f"loading {name}…"],
+                loading_lines(name, client.load(_name_for_server(name, client.connection.base_url))),
+                [f"{name} is loaded"],
             ):
                 output.put(quiet_line_to_html(line), line)
         except KeyboardInterrupt:
@@ -186,3 +190,11 @@ def _health(client: Client) -> dict[str, Any]:
         return client.health()
     except ClientError:
         return {}
+
+
+def _name_for_server(name: str, base_url: str) -> str:
+    """Return what a server on this machine knows a model by: a directory by its whole path, since it may work in another."""
+    server = urlsplit(base_url)
+    is_here = server.scheme == "http+unix" or server.hostname in {"127.0.0.1", "::1", "localhost"}
+    directory = Path(name).expanduser()
+    return str(directory.absolute()) if is_here and name != "demo" and directory.is_dir() else name

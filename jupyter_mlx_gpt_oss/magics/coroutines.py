@@ -1,13 +1,16 @@
-"""Run a coroutine to its end from code that is not async, in a loop of its own.
+"""Run a coroutine to its end from code that is not async, in a loop beside the kernel's.
 
-The kernel's main thread has a running loop, which cannot be entered twice; so the coroutine gets a helper
-thread. Ctrl-C in the main thread cancels it there.
+The kernel's main thread has a running loop, which cannot be entered twice; so coroutines run in a helper thread, one after the
+other in one loop for as long as the kernel lives: what they share, such as a client's connections, belongs to it. Ctrl-C in the
+main thread cancels a coroutine there. One that blocks the loop is interrupted in the midst, and the next has another loop.
 """
 
 import asyncio
+import ctypes
 import threading
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from concurrent.futures import Future
+from contextlib import suppress
 from typing import Any, TypeVar
 
 ResultT = TypeVar("ResultT")
@@ -15,9 +18,71 @@ ResultT = TypeVar("ResultT")
 CANCEL_TIMEOUT_SECONDS = 2.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Exit:
-    error: SystemExit | KeyboardInterrupt
+class _Helper:
+    """A thread with a loop, which ends with the kernel or when it is given up."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._is_idle = threading.Event()
+        self._is_idle.set()
+        self._task: asyncio.Task[None] | None = None
+        self._is_given_up = False
+        self._thread = threading.Thread(target=self._run_loop, name="gpt-oss-tool", daemon=True)
+        self._thread.start()
+
+    @property
+    def is_usable(self) -> bool:
+        """False while a coroutine runs, and in a process that was forked off this one."""
+        return self._is_idle.is_set() and self._thread.is_alive()
+
+    def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
+        """Return what the coroutine returns, or raise what it raises; Ctrl-C ends it."""
+        outcome: Future[ResultT] = Future()
+        self._is_idle.clear()
+        try:
+            self._loop.call_soon_threadsafe(self._begin, coroutine, outcome)
+            return outcome.result()
+        except KeyboardInterrupt:
+            self._loop.call_soon_threadsafe(self._cancel)
+            if not self._is_idle.wait(CANCEL_TIMEOUT_SECONDS):
+                self._give_up()
+            raise
+
+    def _begin(self, coroutine: Coroutine[Any, Any, ResultT], outcome: "Future[ResultT]") -> None:
+        self._task = self._loop.create_task(self._settle(coroutine, outcome))
+
+    async def _settle(self, coroutine: Coroutine[Any, Any, ResultT], outcome: "Future[ResultT]") -> None:
+        try:
+            outcome.set_result(await coroutine)
+        except BaseException as error:  # noqa: BLE001  the caller's, an exit too, through which a loop would be stopped
+            outcome.set_exception(error)
+        finally:
+            self._is_idle.set()
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    def _give_up(self) -> None:
+        """Interrupt what blocks the loop, as Ctrl-C does in the main thread, and end it."""
+        self._is_given_up = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        thread = ctypes.c_ulong(self._thread.ident or 0)
+        ctypes.pythonapi.PyThreadState_SetAsyncExc(thread, ctypes.py_object(KeyboardInterrupt))
+
+    def _run_loop(self) -> None:
+        """Run the loop; an exit in a task within leaves it, and stays in the task for whoever awaits that."""
+        while not self._is_given_up:
+            try:
+                self._loop.run_forever()
+            except (SystemExit, KeyboardInterrupt):
+                continue
+        with suppress(KeyboardInterrupt):  # it comes as soon as this thread may be interrupted
+            self._loop.close()
+
+
+_helpers: list[_Helper] = []
+"""At most one: for the next coroutine."""
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -25,47 +90,6 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
 
     It sees the context variables of the caller, so what it prints appears in the caller's cell.
     """
-    loop = asyncio.new_event_loop()
-    thread = threading.Thread(target=_run, args=(loop,), name="gpt-oss-tool", daemon=True)
-    thread.start()
-    try:
-        result = asyncio.run_coroutine_threadsafe(_exit_as_value(coroutine), loop).result()
-    finally:
-        _close(loop, thread)
-    if isinstance(result, _Exit):
-        raise result.error
-    return result
-
-
-async def _exit_as_value(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT | _Exit:
-    # A loop that these pass through is stopped, and its result never comes.
-    try:
-        return await coroutine
-    except (SystemExit, KeyboardInterrupt) as error:
-        return _Exit(error)
-
-
-def _run(loop: asyncio.AbstractEventLoop) -> None:
-    """Run a loop until it is stopped; an exit in a task within leaves it, and stays in the task for whoever awaits that."""
-    while True:
-        try:
-            loop.run_forever()
-        except (SystemExit, KeyboardInterrupt):
-            continue
-        return
-
-
-def _close(loop: asyncio.AbstractEventLoop, thread: threading.Thread) -> None:
-    ending = asyncio.run_coroutine_threadsafe(_cancel_others(), loop)
-    ending.add_done_callback(lambda _: loop.call_soon_threadsafe(loop.stop))
-    thread.join(CANCEL_TIMEOUT_SECONDS)
-    # A coroutine that blocks its loop cannot be cancelled; its daemon thread ends with it.
-    if not thread.is_alive():
-        loop.close()
-
-
-async def _cancel_others() -> None:
-    others = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in others:
-        task.cancel()
-    await asyncio.gather(*others, return_exceptions=True)
+    if not (_helpers and _helpers[0].is_usable):
+        _helpers[:] = [_Helper()]
+    return _helpers[0].run(coroutine)

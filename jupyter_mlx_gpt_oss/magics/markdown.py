@@ -34,7 +34,7 @@ _BLOCK_MATH = r"^ {0,3}(?:\$\$(?P<block_dollars_math>[^$]+?)\$\$|\\\[(?P<block_b
 # loads.)
 _UNSAFE_TEX = re.compile(
     r"\\(?:href|url|style|class|cssId|data|html[A-Za-z]*|bbox|unicode|mmlToken|require|includegraphics|[gex]?def|let"
-    r"|definecolor|new[A-Za-z]+|renew[A-Za-z]+|provide[A-Za-z]+|Declare[A-Za-z]+|mathtoolsset|usetagform)(?![A-Za-z])"
+    r"|definecolor|[nN]ew[A-Za-z]+|renew[A-Za-z]+|provide[A-Za-z]+|Declare[A-Za-z]+|mathtoolsset|usetagform)(?![A-Za-z])"
 )
 
 

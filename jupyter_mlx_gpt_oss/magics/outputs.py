@@ -11,7 +11,7 @@ from jupyter_mlx_gpt_oss.magics.growing_markdown import presentable
 from jupyter_mlx_gpt_oss.magics.markdown import markdown_to_html
 from jupyter_mlx_gpt_oss.magics.pages import Pages
 from jupyter_mlx_gpt_oss.magics.render_html import json_to_html, segment_to_html
-from jupyter_mlx_gpt_oss.magics.render_text import segment_to_text, visible
+from jupyter_mlx_gpt_oss.magics.render_text import segment_to_text, visible, whole_characters
 from jupyter_mlx_gpt_oss.magics.segments import Segment, TextSegment
 
 
@@ -29,6 +29,7 @@ class Output:
 
     def put(self, html: str, text: str) -> None:
         """Show this, given as HTML and as text, in the place of what was here; nothing happens if it is the same."""
+        html, text = whole_characters(html), whole_characters(text)
         if (html, text) == self._shown:
             return
         display_id = self._display_id or uuid4().hex

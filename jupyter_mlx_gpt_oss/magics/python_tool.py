@@ -14,6 +14,7 @@ from jupyter_mlx_gpt_oss.magics.asking import is_allowed_by_user
 from jupyter_mlx_gpt_oss.magics.coroutines import run_coroutine
 from jupyter_mlx_gpt_oss.magics.output_text import OutputText, bundle_to_text
 from jupyter_mlx_gpt_oss.magics.render_html import error_to_html
+from jupyter_mlx_gpt_oss.magics.render_text import whole_characters
 from jupyter_mlx_gpt_oss.magics.segments import ToolResult, code_in_arguments
 from jupyter_mlx_gpt_oss.magics.short_traceback import short_traceback
 
@@ -52,7 +53,7 @@ class PythonTool:
         with _recorded(self._ip) as output:
             error = self._run(code)
             if error is not None:
-                text = short_traceback(error)
+                text = whole_characters(short_traceback(error))
                 self._ip.display_pub.publish({"text/html": error_to_html(text), "text/plain": text})
         text = str(output)
         return ToolResult(text or "(no output)", is_error=error is not None, is_shown=bool(text))
@@ -120,6 +121,9 @@ def _recorded(ip: Any) -> Iterator[OutputText]:
         redirect_stderr(cast("TextIO", _Tee(stderr, output))),
         _method_replaced(ip.display_pub, "publish", publish_recorded),
         _method_replaced(ip.displayhook, "write_format_data", write_value_recorded),
+        _method_replaced(
+            ip, "system", ip.system_piped
+        ),  # of a terminal's shell, whose own writes past sys.stdout
     ):
         yield output
 

@@ -31,6 +31,7 @@ DEMO_NOTICE = (
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 # Characters that have text read in another order than it is run in (Unicode's bidirectional embeddings and isolates).
 _MASKS = re.compile(r"[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_HALVES = re.compile("[\ud800-\udfff]")
 _STAGES = {
     "downloading": "downloading the model",
     "loading": "loading the model",
@@ -56,7 +57,12 @@ def segment_to_text(segment: Segment, *, is_growing: bool = False) -> str:
 
 def visible(text: str) -> str:
     """Return a text that a terminal can show: each control character but newline and tab is a replacement mark."""
-    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", text.replace("\r\n", "\n"))
+    return _CONTROLS.sub("\N{REPLACEMENT CHARACTER}", whole_characters(text).replace("\r\n", "\n"))
+
+
+def whole_characters(text: str) -> str:
+    """Return a text that can be sent: each half of a character, which UTF-8 does not have, is a replacement mark."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def unmasked(text: str) -> str:

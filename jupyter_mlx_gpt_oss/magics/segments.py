@@ -5,12 +5,14 @@ its round.
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 PYTHON = "python"
 """The name under which the model calls GPT-OSS's own python tool."""
+_LINE_END = re.compile("\r\n?")
 _CODE_OPENING = '{"code": "'
 
 
@@ -98,13 +100,17 @@ Segment = ReasoningSegment | TextSegment | ToolCallSegment
 
 
 def code_in_arguments(arguments: str) -> str | None:
-    """Return the code in the arguments of the python tool, complete or cut; None if they are something else."""
+    """Return the code in the arguments of the python tool, complete or cut; None if they are something else.
+
+    Python ends a line at a lone carriage return, and what shows the code may not: so no line ends with one.
+    """
     for ending in ("", '"}'):
         try:
             found = json.loads(arguments + ending)
         except (ValueError, RecursionError):
             continue
-        return found["code"] if isinstance(found, dict) and isinstance(found.get("code"), str) else None
+        code = found.get("code") if isinstance(found, dict) else None
+        return _LINE_END.sub("\n", code) if isinstance(code, str) else None
     return None
 
 

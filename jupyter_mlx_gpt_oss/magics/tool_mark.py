@@ -84,4 +84,6 @@ def is_to_be_confirmed(function: object) -> bool:
 
 
 def _is_marked(value: object) -> bool:
-    return inspect.isfunction(value) and _MARK in value.__dict__
+    # A decorator over `@tool`, such as functools.cache, copies the mark into what it makes of the function.
+    is_named = isinstance(getattr(value, "__name__", None), str)
+    return is_named and not inspect.isclass(value) and _MARK in getattr(value, "__dict__", {})

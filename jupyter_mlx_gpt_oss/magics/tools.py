@@ -4,7 +4,7 @@ Knows pydantic, so it is imported when a cell has a tool. Knows nothing of IPyth
 """
 
 import inspect
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Annotated, Any
@@ -91,15 +91,24 @@ class Tool:
 
     def _run(self, values: pydantic.BaseModel) -> Any:
         positional, named = [], {}
+        parameters = inspect.signature(self.function).parameters
         for field_name, field in type(values).model_fields.items():
             assert field.alias is not None
-            kind = inspect.signature(self.function).parameters[field.alias].kind
-            if kind is inspect.Parameter.POSITIONAL_ONLY:
-                positional.append(getattr(values, field_name))
+            parameter, value = parameters[field.alias], getattr(values, field_name)
+            is_left_out = field_name not in values.model_fields_set
+            if is_left_out and not isinstance(parameter.default, FieldInfo):
+                value = parameter.default  # itself: pydantic has a copy of what may change
+            if parameter.kind is parameter.POSITIONAL_ONLY:
+                positional.append(value)
             else:
-                named[field.alias] = getattr(values, field_name)
-        value = self.function(*positional, **named)
-        return run_coroutine(value) if inspect.iscoroutine(value) else value
+                named[field.alias] = value
+        result = self.function(*positional, **named)
+        if inspect.isasyncgen(result):
+            return run_coroutine(_all_of(result))
+        if inspect.iscoroutine(result):
+            return run_coroutine(result)
+        # Here, since what a generator raises would be lost where its items are made JSON.
+        return list(result) if inspect.isgenerator(result) else result
 
 
 def function_to_tool(name: str, function: Callable[..., Any]) -> Tool:
@@ -203,6 +212,10 @@ def _signature_to_model(
             options["description"] = text
         fields[f"argument_{number}"] = (annotation, pydantic.Field(**options, alias=parameter.name))
     return pydantic.create_model(name, __config__=pydantic.ConfigDict(extra="forbid"), **fields)
+
+
+async def _all_of(generator: AsyncIterable[Any]) -> list[Any]:
+    return [item async for item in generator]
 
 
 def _default_of(field: FieldInfo) -> dict[str, Any]:

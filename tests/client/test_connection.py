@@ -113,5 +113,21 @@ def test_a_named_url_may_be_the_api_or_the_server_around_it() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("url", "base_url", "key"),
+    [
+        ("http://h:8888/lab?token=abc", "http://h:8888/gpt-oss/v1", "abc"),
+        ("http://h/user/ada/lab/tree/my%20notes.ipynb", "http://h/user/ada/gpt-oss/v1", ""),
+        ("http://h/notebooks/a.ipynb?factory=Notebook#part", "http://h/gpt-oss/v1", ""),
+        ("http://h/tree/v1", "http://h/tree/v1", ""),
+        ("http+unix://%2Ftmp%2Fs.sock", "http+unix://%2Ftmp%2Fs.sock/gpt-oss/v1", ""),
+    ],
+)
+def test_a_named_url_may_be_a_page_of_the_server(url: str, base_url: str, key: str) -> None:
+    first = next(explicit_connections(url))
+    assert (first.base_url, first.key) == (base_url, key)
+    assert next(explicit_connections(url, "chosen")).key == "chosen"
+
+
 def test_the_key_is_not_in_the_repr() -> None:
     assert "secret" not in repr(Connection("http://h/v1", "secret"))

@@ -85,6 +85,13 @@ def test_a_finished_output_is_not_touched_again(page: Page) -> None:
     assert page.texts[1] == "Hello Ada"
 
 
+def test_half_a_character_is_a_mark_and_no_fault(page: Page) -> None:
+    display = notebook_display(page)
+    display.finish(fold(delta(content="caf\ud83d")), ["done"])
+    assert any("caf\N{REPLACEMENT CHARACTER}" in text for text in page.messages)
+    assert "".join(page.messages).encode()
+
+
 def test_updates_wait_until_they_are_due(page: Page) -> None:
     display = notebook_display(page)
     transcript = Transcript(0.0)

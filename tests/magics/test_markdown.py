@@ -144,6 +144,7 @@ def test_escaped_text_holds_no_math_delimiters() -> None:
         r"\def\frac{x}",
         r"\let\x\href",
         r"\newcommand{\x}{y}",
+        r"\Newextarrow{\frac}{1,1}{0x2192}",
         r"\require{html}",
     ],
 )

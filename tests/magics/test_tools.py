@@ -3,7 +3,7 @@ import contextvars
 import enum
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from datetime import date
 from typing import Annotated, Any, Literal
@@ -440,3 +440,48 @@ def test_a_hint_that_is_no_type_is_said_in_one_line(hint: str) -> None:
 @pytest.mark.parametrize("value", [b"\x89PNG", {"image": b"\x89PNG"}])
 def test_bytes_that_are_no_text_are_described(value: object) -> None:
     assert function_to_tool("f", lambda: value).call("") == ToolResult(str(value))
+
+
+NOTES: list[str] = []
+
+
+def remember(fact: str, store: list[str] = NOTES) -> str:
+    store.append(fact)
+    return "kept"
+
+
+def test_a_default_is_the_functions_own_and_no_copy() -> None:
+    assert function_to_tool("remember", remember).call('{"fact": "x"}').text == "kept"
+    assert NOTES.pop() == "x"
+
+
+def crawl(count: int) -> Iterator[int]:
+    for number in range(count):
+        if number == 2:
+            raise OSError("Gone.")
+        yield number
+
+
+async def crawl_later(count: int) -> AsyncIterator[int]:
+    for number in crawl(count):
+        await asyncio.sleep(0)
+        yield number
+
+
+@pytest.mark.parametrize("function", [crawl, crawl_later])
+def test_a_generator_is_the_list_of_what_it_gives(function: Any) -> None:
+    tool = function_to_tool("crawl", function)
+    assert tool.call('{"count": 2}').text == "[0,1]"
+    result = tool.call('{"count": 3}')
+    assert (result.is_error, result.text) == (True, "OSError: Gone.")
+
+
+def test_a_decorator_over_the_mark_keeps_it() -> None:
+    @functools.cache
+    @tool
+    def price(item: str) -> str:
+        """Return a price."""
+        return f"{item}: 5"
+
+    tools = collect_tools({"price": price}, [])
+    assert tools["price"].call('{"item": "tea"}').text == "tea: 5"
