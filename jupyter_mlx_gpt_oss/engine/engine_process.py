@@ -23,11 +23,11 @@ from jupyter_mlx_gpt_oss.engine.frames import (
     Precompute,
     Report,
     RequestFailed,
-    RequestOutput,
     Start,
     StepDone,
 )
 from jupyter_mlx_gpt_oss.engine.loading_log import LoadingLog
+from jupyter_mlx_gpt_oss.engine.news import failure, load_failure, news
 from jupyter_mlx_gpt_oss.engine.open_requests import OpenRequests, check_prompt
 from jupyter_mlx_gpt_oss.engine.request import (
     FinishReason,
@@ -42,11 +42,6 @@ from jupyter_mlx_gpt_oss.engine.worker_connection import WorkerConnection
 from jupyter_mlx_gpt_oss.errors import (
     EngineDeadError,
     EngineError,
-    GenerationError,
-    GptOssError,
-    InvalidRequestError,
-    ModelLoadError,
-    OutOfMemoryError,
     RequestError,
 )
 
@@ -54,9 +49,6 @@ _log = logging.getLogger(__name__)
 _LOADING_PATIENCE = 10  # times the stall timeout: a slow disk reports less often than a step
 _MAX_BACKOFF_SECONDS = 30.0
 _UNLOADED = "The model was unloaded. Send the request again to load it."
-_ERRORS: dict[str, type[EngineError]] = {
-    error.code: error for error in (ModelLoadError, OutOfMemoryError, GenerationError)
-}
 
 
 class EngineProcess:
@@ -337,9 +329,9 @@ class EngineProcess:
             case Loaded(model=model):
                 self._take_loaded(model)
             case LoadFailed(code=code, message=message):
-                self._forget(_ERRORS.get(code, ModelLoadError)(message))
+                self._forget(load_failure(code, message))
             case RequestFailed(request_id=request_id):
-                self._requests.tell(request_id, _failure(report))
+                self._requests.tell(request_id, failure(report))
                 self._look_for_fault()
             case StepDone():
                 self._take_step(report)
@@ -369,7 +361,7 @@ class EngineProcess:
         )
         self._throughput.add(sum(len(output.token_ids) for output in report.outputs))
         for output in report.outputs:
-            self._requests.tell(output.request_id, _news(output))
+            self._requests.tell(output.request_id, news(output))
         if has_computed:
             self._requests.note_step()
         self._look_for_fault()
@@ -378,23 +370,6 @@ class EngineProcess:
 def _backoff_seconds(num_crashes: int) -> float:
     """Return how long to wait after so many crashes without a computed step between them."""
     return min(_MAX_BACKOFF_SECONDS, 2.0**num_crashes - 1)
-
-
-def _failure(report: RequestFailed) -> GptOssError:
-    if report.code == InvalidRequestError.code:
-        return InvalidRequestError(report.message, param=report.param)
-    return _ERRORS.get(report.code, GenerationError)(report.message)
-
-
-def _news(output: RequestOutput) -> Progress | TokenOutput:
-    if output.progress is not None:
-        return output.progress
-    return TokenOutput(
-        token_ids=output.token_ids,
-        finish_reason=output.finish_reason,
-        num_cached_tokens=output.num_cached_tokens,
-        logprobs=output.logprobs,
-    )
 
 
 def _end_opened(opening: "asyncio.Task[WorkerConnection]") -> None:
