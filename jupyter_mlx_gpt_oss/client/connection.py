@@ -41,13 +41,14 @@ def explicit_connections(url: str, key: str = "") -> Iterator[Connection]:
     parts = urlsplit(url.strip())
     key = key or parse_qs(parts.query).get("token", [""])[0]
     path = parts.path.rstrip("/")
-    path = path if path.endswith("/v1") else _PAGE.sub("", path)
-    url = urlunsplit((parts.scheme, parts.netloc, path, "", "")).rstrip("/")
-    if url.endswith("/v1"):
-        yield Connection(url, key)
-        return
-    yield Connection(f"{url}/gpt-oss/v1", key)
-    yield Connection(f"{url}/v1", key)
+    paths = (path,) if path.endswith("/v1") else dict.fromkeys((_PAGE.sub("", path), path))
+    for each in paths:
+        url = urlunsplit((parts.scheme, parts.netloc, each, "", "")).rstrip("/")
+        if url.endswith("/v1"):
+            yield Connection(url, key)
+            return
+        yield Connection(f"{url}/gpt-oss/v1", key)
+        yield Connection(f"{url}/v1", key)
 
 
 def discovered_connections(

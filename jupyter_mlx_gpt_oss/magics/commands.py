@@ -1,5 +1,6 @@
 """The words of `%oss`: look after the server, its model and the conversations; take code out of an answer."""
 
+import os
 import shlex
 from collections.abc import Callable
 from itertools import chain
@@ -101,7 +102,8 @@ class Commands:
 
     def _connect(self, url: str, key: str = "") -> Rows:
         client, card = find_client(url, key)
-        self._state.url, self._state.key, self._state.model = client.connection.base_url, key, ""
+        found = client.connection  # its key may have been in the URL
+        self._state.url, self._state.key, self._state.model = found.base_url, found.key, ""
         return status_rows(client.connection, card, _health(client))
 
     def _model(self, name: str) -> Rows:
@@ -196,5 +198,5 @@ def _name_for_server(name: str, base_url: str) -> str:
     """Return what a server on this machine knows a model by: a directory by its whole path, since it may work in another."""
     server = urlsplit(base_url)
     is_here = server.scheme == "http+unix" or server.hostname in {"127.0.0.1", "::1", "localhost"}
-    directory = Path(name).expanduser()
-    return str(directory.absolute()) if is_here and name != "demo" and directory.is_dir() else name
+    is_directory = name != "demo" and not name.startswith("~") and os.path.isdir(name)  # noqa: PTH112  Path's own may raise
+    return str(Path(name).absolute()) if is_here and is_directory else name

@@ -32,8 +32,13 @@ class _Helper:
 
     @property
     def is_usable(self) -> bool:
-        """False while a coroutine runs, and in a process that was forked off this one."""
-        return self._is_idle.is_set() and self._thread.is_alive()
+        """Whether it can run a coroutine now."""
+        return self.is_alive and self._is_idle.is_set()
+
+    @property
+    def is_alive(self) -> bool:
+        """False once it was given up, and in a process that was forked off this one."""
+        return not self._is_given_up and self._thread.is_alive()
 
     def run(self, coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
         """Return what the coroutine returns, or raise what it raises; Ctrl-C ends it."""
@@ -43,9 +48,13 @@ class _Helper:
             self._loop.call_soon_threadsafe(self._begin, coroutine, outcome)
             return outcome.result()
         except KeyboardInterrupt:
-            self._loop.call_soon_threadsafe(self._cancel)
-            if not self._is_idle.wait(CANCEL_TIMEOUT_SECONDS):
-                self._give_up()
+            is_over = False
+            try:
+                self._loop.call_soon_threadsafe(self._cancel)
+                is_over = self._is_idle.wait(CANCEL_TIMEOUT_SECONDS)
+            finally:  # also of a second Ctrl-C
+                if not is_over:
+                    self._give_up()
             raise
 
     def _begin(self, coroutine: Coroutine[Any, Any, ResultT], outcome: "Future[ResultT]") -> None:
@@ -53,11 +62,13 @@ class _Helper:
 
     async def _settle(self, coroutine: Coroutine[Any, Any, ResultT], outcome: "Future[ResultT]") -> None:
         try:
-            outcome.set_result(await coroutine)
+            result = await coroutine
         except BaseException as error:  # noqa: BLE001  the caller's, an exit too, through which a loop would be stopped
+            self._is_idle.set()  # before the caller goes on, who may have another
             outcome.set_exception(error)
-        finally:
+        else:
             self._is_idle.set()
+            outcome.set_result(result)
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -82,7 +93,7 @@ class _Helper:
 
 
 _helpers: list[_Helper] = []
-"""At most one: for the next coroutine."""
+"""The first, and one more for each coroutine that has run within another."""
 
 
 def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
@@ -90,6 +101,9 @@ def run_coroutine(coroutine: Coroutine[Any, Any, ResultT]) -> ResultT:
 
     It sees the context variables of the caller, so what it prints appears in the caller's cell.
     """
-    if not (_helpers and _helpers[0].is_usable):
-        _helpers[:] = [_Helper()]
-    return _helpers[0].run(coroutine)
+    _helpers[:] = [helper for helper in _helpers if helper.is_alive]
+    helper = next((helper for helper in _helpers if helper.is_usable), None)
+    if helper is None:
+        helper = _Helper()
+        _helpers.append(helper)
+    return helper.run(coroutine)

@@ -74,7 +74,7 @@ class PythonTool:
     def _is_async(self, code: str) -> bool:
         try:
             transformed = self._ip.transform_cell(code)
-        except SyntaxError:
+        except (SyntaxError, ValueError):  # the latter of half a character; running it says so
             return False
         return bool(self._ip.should_run_async(code, transformed_cell=transformed))
 

@@ -7,7 +7,8 @@ itself, and one that is deleted is gone. Light, as it is imported with the packa
 import inspect
 import re
 from collections.abc import Callable, Mapping
-from functools import partial
+from functools import cache, partial
+from types import FunctionType
 from typing import Any, TypeVar, overload
 
 from jupyter_mlx_gpt_oss.errors import MagicUsageError
@@ -18,6 +19,7 @@ _MARK = "_jupyter_mlx_gpt_oss_tool"
 _CONFIRM = "_jupyter_mlx_gpt_oss_confirm"
 POSSIBLE_NAME = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 """Of a tool, as OpenAI has it."""
+_CACHED = type(cache(lambda: None))  # has the mark of the function that it is of
 # `_`, `__`, `___`, `_12`: IPython's last values, which keep a function that was defined again or deleted.
 _HISTORY_NAME = re.compile(r"_{1,3}|_\d+")
 
@@ -84,6 +86,5 @@ def is_to_be_confirmed(function: object) -> bool:
 
 
 def _is_marked(value: object) -> bool:
-    # A decorator over `@tool`, such as functools.cache, copies the mark into what it makes of the function.
-    is_named = isinstance(getattr(value, "__name__", None), str)
-    return is_named and not inspect.isclass(value) and _MARK in getattr(value, "__dict__", {})
+    # By its type, which asks the value nothing: a notebook may hold proxies that raise whatever they are asked.
+    return type(value) in {FunctionType, _CACHED} and _MARK in vars(value)

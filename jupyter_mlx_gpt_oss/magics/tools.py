@@ -64,7 +64,7 @@ class Tool:
     def call(self, arguments: str) -> ToolResult:
         """Call the function with the model's arguments; whatever goes wrong is a result that says so.
 
-        A coroutine runs in a loop of its own. Ctrl-C passes through.
+        A coroutine runs in the loop that is kept for them. Ctrl-C passes through.
 
         Raises:
             MagicUsageError: the user is to be asked, and cannot be.
@@ -96,7 +96,10 @@ class Tool:
             assert field.alias is not None
             parameter, value = parameters[field.alias], getattr(values, field_name)
             is_left_out = field_name not in values.model_fields_set
-            if is_left_out and not isinstance(parameter.default, FieldInfo):
+            has_own = parameter.default is not parameter.empty and not isinstance(
+                parameter.default, FieldInfo
+            )
+            if is_left_out and has_own:
                 value = parameter.default  # itself: pydantic has a copy of what may change
             if parameter.kind is parameter.POSITIONAL_ONLY:
                 positional.append(value)

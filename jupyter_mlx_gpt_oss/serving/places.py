@@ -43,7 +43,7 @@ class _Places:
 
     def __init__(self) -> None:
         self._free = asyncio.Semaphore(0)
-        """Places that may be free: one for each stream that has ended, or has found one free."""
+        """Whether a place may be free: told by streams that have ended, or have found one free."""
         self._num_trying = self._num_open = 0
         self._was_open = False
 
@@ -84,14 +84,18 @@ class _Places:
         self._num_trying -= 1
         self._num_open += 1
         if not attempt.is_first:
-            self._free.release()  # where there was one there may be more
+            self._tell_one()  # where there was one there may be more
 
     def _end(self, attempt: "_Attempt") -> None:
         if attempt.is_open:
             self._num_open -= 1
-            self._free.release()
+            self._tell_one()
         else:
             self._num_trying -= 1
+
+    def _tell_one(self) -> None:
+        if self._free.locked():  # else one is told of already, and nobody waits
+            self._free.release()
 
     async def _wait(self) -> None:
         has_others = self._num_open or self._num_trying

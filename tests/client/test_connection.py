@@ -129,5 +129,10 @@ def test_a_named_url_may_be_a_page_of_the_server(url: str, base_url: str, key: s
     assert next(explicit_connections(url, "chosen")).key == "chosen"
 
 
+def test_a_server_whose_own_path_holds_a_pages_word_is_found_too() -> None:
+    urls = [place.base_url for place in explicit_connections("http://h/notebooks/user/ada")]
+    assert "http://h/notebooks/user/ada/gpt-oss/v1" in urls
+
+
 def test_the_key_is_not_in_the_repr() -> None:
     assert "secret" not in repr(Connection("http://h/v1", "secret"))

@@ -179,13 +179,14 @@ def test_fix_needs_a_cell_that_failed(notebook: Notebook) -> None:
     assert isinstance(notebook.run("%oss fix"), MagicUsageError)
 
 
+@pytest.mark.parametrize("rest", [f" {KEY}", f"/lab/tree/a.ipynb?token={KEY}"])
 def test_connect_names_a_server(
-    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch
+    notebook: Notebook, server: CannedServer, monkeypatch: pytest.MonkeyPatch, rest: str
 ) -> None:
     monkeypatch.delenv("JUPYTER_MLX_GPT_OSS_URL")
     server.play(answer("Hi"))
 
-    assert notebook.run(f"%oss connect {server.url.removesuffix('/gpt-oss/v1')} {KEY}") is None
+    assert notebook.run(f"%oss connect {server.url.removesuffix('/gpt-oss/v1')}{rest}") is None
     assert f'base_url="{server.url}"' in notebook.outputs.text
     assert notebook.run("%%oss\nHi") is None
 

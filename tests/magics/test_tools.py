@@ -485,3 +485,22 @@ def test_a_decorator_over_the_mark_keeps_it() -> None:
 
     tools = collect_tools({"price": price}, [])
     assert tools["price"].call('{"item": "tea"}').text == "tea: 5"
+
+
+def test_a_default_within_annotated_is_that_default() -> None:
+    def where(city: Annotated[str, Field(default="Paris")]) -> str:
+        return city
+
+    assert function_to_tool("where", where).call("{}").text == "Paris"
+
+
+class Proxy:
+    """Such as Flask's request, outside of one."""
+
+    @override
+    def __getattribute__(self, name: str) -> Any:
+        raise RuntimeError("Working outside of request context.")
+
+
+def test_a_variable_that_raises_whatever_it_is_asked_is_no_tool() -> None:
+    assert marked_functions({"request": Proxy()}) == {}
