@@ -1,4 +1,7 @@
-"""What is left of an open notebook when its page, its kernel or its server starts anew."""
+"""What is left of an open notebook when its page, its kernel or its server starts anew.
+
+In JupyterLab; Notebook 7 keeps its documents by the same code, and has tests of its own for what it does otherwise.
+"""
 
 import json
 import socket
@@ -27,26 +30,20 @@ pytestmark = needs_browser
 StartServer = Callable[[], JupyterProcess]
 
 
-@pytest.fixture(params=["lab", "notebook"])
-def application(request: pytest.FixtureRequest) -> str:
-    name: str = request.param
-    return name
-
-
 @pytest.fixture
-def start_server(application: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartServer]:
+def start_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StartServer]:
     """Start the server; a second call stops the first one, and starts another at the same place."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     BOOK.write(tmp_path)
     with closing(socket.socket()) as listener:
         listener.bind(("127.0.0.1", 0))
         port = listener.getsockname()[1]
-    arguments = [*(lab_arguments(tmp_path)[2:] if application == "lab" else []), f"--port={port}", ENGINE]
+    arguments = [*lab_arguments(tmp_path)[2:], f"--port={port}", ENGINE]
     with ExitStack() as stack:
 
         def start() -> JupyterProcess:
             stack.close()
-            return stack.enter_context(jupyter_process(tmp_path, application, *arguments))
+            return stack.enter_context(jupyter_process(tmp_path, "lab", *arguments))
 
         yield start
 
@@ -60,8 +57,8 @@ def page() -> Iterator[Page]:
 
 
 @pytest.fixture
-def notebook(page: Page, application: str, start_server: StartServer) -> NotebookPage:
-    return NotebookPage(page, start_server(), is_notebook_7=application == "notebook")
+def notebook(page: Page, start_server: StartServer) -> NotebookPage:
+    return NotebookPage(page, start_server())
 
 
 def restart_kernel(notebook: NotebookPage) -> None:
@@ -78,7 +75,7 @@ def change_from_outside(notebook: NotebookPage) -> None:
 
 
 def test_a_notebook_outlives_its_page_its_kernel_and_its_server(
-    notebook: NotebookPage, application: str, start_server: StartServer
+    notebook: NotebookPage, start_server: StartServer
 ) -> None:
     notebook.create(
         [LOAD, TOOLS, f"%%oss\n{WEATHER}", f"%%oss\n{FIRST}", f"%%oss\n{SECOND}"], "Restarts.ipynb"
@@ -95,7 +92,7 @@ def test_a_notebook_outlives_its_page_its_kernel_and_its_server(
     notebook.open()
     assert notebook.output(2).inner_text() == shown
     assert notebook.output(2).locator("details").count() >= 1
-    notebook.shot(f"{application}-untrusted")
+    notebook.shot("lab-untrusted")
 
     restart_kernel(notebook)
     notebook.run(0, 3)
@@ -103,9 +100,9 @@ def test_a_notebook_outlives_its_page_its_kernel_and_its_server(
     notebook.save()
 
     notebook.server = start_server()  # a new server, under the open page
-    notebook.shot(f"{application}-server-gone")
+    notebook.shot("lab-server-gone")
     notebook.open()  # a restart of the kernel alone may find none, according to when the page has heard of it
     assert "Hello Ada." in notebook.output(3).inner_text()
     notebook.run(0, 4)
     expect(notebook.output(4)).to_contain_text("You are Ada.")
-    notebook.shot(f"{application}-server-back")
+    notebook.shot("lab-server-back")
