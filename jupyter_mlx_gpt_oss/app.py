@@ -8,7 +8,7 @@ import os
 import sys
 from functools import cached_property
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from jupyter_server.extension.application import ExtensionApp
 from jupyter_server.serverapp import ServerApp
@@ -72,10 +72,10 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
         "responses-store-max-bytes": "GptOssServing.stored_responses_max_bytes",
     }
 
-    own_flags = {  # noqa: RUF012
+    own_flags: ClassVar[dict[str, Any]] = {
         "http-access-log": ({"GptOss": {"http_access_log": True}}, "Log a line for each request.")
     }
-    flags = {**ExtensionApp.flags, **own_flags}  # noqa: RUF012
+    flags = {**ExtensionApp.flags, **own_flags}  # noqa: RUF012  as above
 
     model = Unicode(
         "demo", help="`demo` (the small embedded model), a local directory, or a Hugging Face id."
@@ -251,10 +251,8 @@ jupyter lab --GptOss.model=mlx-community/gpt-oss-20b-MXFP4-Q8   # the same, in J
     def _make_engine(self) -> Engine:
         try:
             return self._configured_engine()
-        except (
-            ImportError,
-            ValueError,
-        ) as error:  # a mistyped option: everybody who asks is told, and the log
+        except (ImportError, ValueError) as error:
+            # A mistyped option: everybody who asks is told, and the log.
             self.log.error("The engine's options are wrong: %s", error)  # noqa: TRY400  no traceback
             raise ModelLoadError(f"The engine's options are wrong: {error}") from error
 

@@ -16,9 +16,8 @@ from jupyter_mlx_gpt_oss.errors import ContextLengthError, GptOssError, InvalidR
 
 _MAX_RETRY_SECONDS = 120.0
 _MEMORY = 8  # requests over which the measured duration fades
-_CAREFUL_CRASHES = (
-    2  # after so many in a row requests go to the next process one by one, to find the one at fault
-)
+# After so many in a row requests go to the next process one by one, to find the one at fault.
+_CAREFUL_CRASHES = 2
 
 
 class OpenRequests:
@@ -114,8 +113,7 @@ class OpenRequests:
         unsent = tuple(stream for stream in self.unfinished if not stream.is_sent)
         if not self.is_careful:
             return unsent
-        waits_for = [each for each in self.unfinished if each is self._suspect and not each.has_progressed]
-        if waits_for:
+        if any(each is self._suspect and not each.has_progressed for each in self.unfinished):
             return ()
         self._suspect = unsent[0] if unsent else None
         if not unsent:

@@ -78,10 +78,13 @@ class AccessHandler(APIHandler):
 
         Jupyter gives whoever sends a token another user name each time.
         """
-        # One in the URL that nobody is let in by would make anybody somebody else.
-        token = self.identity_provider.get_token(self) if self.token_authenticated else None
+        token = None
         if self.has_scoped_key:
             token = self._presented_key
+        elif (
+            self.token_authenticated
+        ):  # else one in the URL, which nobody is let in by, would make anybody somebody else
+            token = self.identity_provider.get_token(self)
         name = f"token {token}" if token else f"user {self.current_user.username}"
         return hashlib.sha256(name.encode()).hexdigest()
 

@@ -15,9 +15,8 @@ from jupyter_mlx_gpt_oss.harmony.fields import optional_text, require_json, requ
 
 _MAX_NODES = 10_000
 _MAX_DEPTH = 50
-_MAX_CHARS = (
-    1 << 22
-)  # written, those of a part once more for each that holds it: far more than any context has
+# Written, those of a part once more for each that holds it: far more than any context has.
+_MAX_CHARS = 1 << 22
 _ENTRY_CHARS = 32  # what an entry counts that `allOf` copies
 _INDENT = "    "
 _IDENTIFIER = re.compile(r"[\w$-]+")

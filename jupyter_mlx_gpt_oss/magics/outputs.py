@@ -29,11 +29,10 @@ class Output:
 
     def put(self, html: str, text: str) -> None:
         """Show this, given as HTML and as text, in the place of what was here; nothing happens if it is the same."""
-        html, text = whole_characters(html), whole_characters(text)
         if (html, text) == self._shown:
             return
         display_id = self._display_id or uuid4().hex
-        bundle = {"text/html": html, "text/plain": visible(text)}  # a console prints it
+        bundle = {"text/html": whole_characters(html), "text/plain": visible(text)}  # a console prints it
         self._publish(bundle, transient={"display_id": display_id}, update=bool(self._display_id))
         # After publishing: what Ctrl-C has kept from the page is put again, as new if it was.
         self._display_id, self._shown = display_id, (html, text)

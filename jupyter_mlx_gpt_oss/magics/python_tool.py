@@ -121,9 +121,8 @@ def _recorded(ip: Any) -> Iterator[OutputText]:
         redirect_stderr(cast("TextIO", _Tee(stderr, output))),
         _method_replaced(ip.display_pub, "publish", publish_recorded),
         _method_replaced(ip.displayhook, "write_format_data", write_value_recorded),
-        _method_replaced(
-            ip, "system", ip.system_piped
-        ),  # of a terminal's shell, whose own writes past sys.stdout
+        # A terminal's shell has one that writes past sys.stdout.
+        _method_replaced(ip, "system", ip.system_piped),
     ):
         yield output
 

@@ -14,12 +14,8 @@ from jupyter_mlx_gpt_oss.worker.sequence import Sequence
 _log = logging.getLogger(__name__)
 _PREFIX_CACHE_SHARE = 4  # one part of so many
 _RUNNING_SHARE = 4  # one part of so many at the least, however much the prefix cache is given
-_OUT_OF_MEMORY = (
-    "out of memory",
-    "outofmemory",
-    "insufficient memory",
-    "alloc",
-)  # malloc, bad_alloc, unable to allocate
+# The last: malloc, bad_alloc, unable to allocate.
+_OUT_OF_MEMORY = ("out of memory", "outofmemory", "insufficient memory", "alloc")
 _OUTPUT_TOKENS = (
     2_048  # of an answer, as far as it is projected; most end sooner, and few are asked for a limit
 )

@@ -263,13 +263,16 @@ class PrefixCache:
 
         Shorter than a window, they are computed again for less than a snapshot holds.
         """
-        node = leaf
+        for answer in self._short_answers_beside(leaf):
+            for position in answer.snapshots.keys() - answer.turn_ends:
+                self._count_snapshots(-answer.snapshots.pop(position).num_bytes)
+
+    def _short_answers_beside(self, node: Node) -> Iterator[Node]:
         while node.parent is not None:
             for other in node.parent.children.values():
                 is_left = other is not node and other.is_answer and not other.children
                 if is_left and len(other.token_ids) < self._kinds.window:
-                    self._count_snapshots(-sum(each.num_bytes for each in other.snapshots.values()))
-                    other.snapshots.clear()
+                    yield other
             node = node.parent
 
     def _count_snapshots(self, num_bytes: int) -> None:
