@@ -6,6 +6,8 @@ about a second: a larger chunk costs less for each token. When nobody waits, chu
 machine it runs on, never assumed.
 """
 
+from collections import deque
+
 _FIRST_TOKENS = 64  # the size of the first chunk, which is the first measurement
 _AHEAD_SECONDS = 0.03  # a request that comes meanwhile waits so long, and nobody notices
 _MEMORY = 4  # steps over which a measurement fades
@@ -14,7 +16,8 @@ _WORTHWHILE_TOKENS = (
     128  # of a chunk that no bound makes smaller: with fewer, reading all experts is most of its time
 )
 _MOST_STEPS = 20  # of the usual length that such a chunk may take, on a machine too slow for it
-_AIM = 0.85  # of the bound: a step is as long as was expected, give or take
+_NUM_SURPRISES = 128  # steps after which one that took longer than was expected is forgotten
+_LEAST_SURPRISE = 1.25  # times what was expected: so long a step may take on a quiet machine
 _LEAST_SHARE = 0.5  # of what answers leave of the bound
 
 
@@ -36,6 +39,8 @@ class Pace:
         """Of a step without a prompt, by how many sequences decode in it."""
         self._token_seconds: float | None = None
         self._num_allowed = 0
+        self._surprises: deque[float] = deque(maxlen=_NUM_SURPRISES)
+        """How many times what was expected the last steps took in which answers waited for a prompt."""
         self._is_turn = False
         """Whether prompts have a turn, which answers have after them for as long."""
         self._owed_seconds = 0.0
@@ -47,15 +52,21 @@ class Pace:
             self._decode_seconds[num_decoding] = before + (seconds - before) / _MEMORY
             self._owed_seconds = max(0.0, self._owed_seconds - seconds)
             return
-        prefill_seconds = seconds - min(self._decoding(num_decoding), seconds)
+        decode_seconds = self._decoding(num_decoding)
+        prefill_seconds = seconds - min(decode_seconds, seconds)
         self._owed_seconds = prefill_seconds if self._is_turn else 0.0
         measured = prefill_seconds / num_prefill_tokens
         known = self._token_seconds
+        is_whole = num_prefill_tokens >= self._num_allowed // 2
         if known is None:
             self._token_seconds = measured
-        elif measured <= known:  # it may be luck
+            return
+        if is_whole and num_decoding:
+            expected = decode_seconds + known * num_prefill_tokens
+            self._surprises.append(seconds / max(expected, 1e-9))
+        if measured <= known:  # it may be luck
             self._token_seconds = known + (measured - known) / _MEMORY
-        elif num_prefill_tokens >= self._num_allowed // 2:
+        elif is_whole:
             # Of a smaller chunk most would be what a step costs without any token.
             self._token_seconds = measured
 
@@ -69,7 +80,8 @@ class Pace:
         # The bound cannot be kept, whatever is read: without a turn of their own prompts would hardly move.
         self._is_turn = num_decoding > 0 and left < _LEAST_TOKENS * token_seconds
         if num_decoding and not self._is_turn:
-            return self._affordable(max(_AIM * self._max_gap_seconds - decode_seconds, _LEAST_SHARE * left))
+            aim = self._max_gap_seconds / max([_LEAST_SURPRISE, *self._surprises])
+            return self._affordable(max(aim - decode_seconds, _LEAST_SHARE * left))
         worthwhile = min(_WORTHWHILE_TOKENS * token_seconds, _MOST_STEPS * self._max_step_seconds)
         return self._affordable(max(self._max_step_seconds, decode_seconds, worthwhile))
 
