@@ -1,5 +1,6 @@
 """A real shell with the magics, and a real server for them to talk to."""
 
+import atexit
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -109,6 +110,12 @@ def hears_ctrl_c() -> Iterator[None]:
     signal.signal(signal.SIGINT, before)
 
 
+def forget(shell: Any) -> None:
+    """Let go of a shell: what it does at the end of the process would be done for those of all tests."""
+    shell.restore_sys_module_state()
+    atexit.unregister(shell.atexit_operations)
+
+
 @pytest.fixture
 def server() -> Iterator[CannedServer]:
     with canned_server() as canned:
@@ -128,5 +135,4 @@ def notebook(server: CannedServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     shell.run_line_magic("load_ext", "jupyter_mlx_gpt_oss")
     yield shell
     shell.run_line_magic("unload_ext", "jupyter_mlx_gpt_oss")
-    leave: Any = shell.restore_sys_module_state
-    leave()
+    forget(shell)

@@ -142,7 +142,8 @@ def test_ctrl_c_while_the_server_is_looked_for_is_one_line(
         assert main_thread is not None
 
         def interrupt() -> None:
-            with silent.accept()[0]:  # the kernel waits for an answer now
+            with silent.accept()[0] as accepted:
+                accepted.recv(1)  # the kernel waits for an answer now
                 signal.pthread_kill(main_thread, signal.SIGINT)
 
         thread = threading.Thread(target=interrupt)

@@ -10,6 +10,7 @@ from IPython.terminal.interactiveshell import TerminalInteractiveShell
 from traitlets.config import Config
 
 from jupyter_mlx_gpt_oss.magics.magics import register, unregister
+from tests.magics.conftest import forget
 from tests.support.canned_server import KEY, CannedServer, answer, ending, tool_delta
 
 
@@ -29,7 +30,7 @@ def run(
     register(shell)
     yield lambda source: shell.run_cell(source, store_history=True)
     unregister(shell)
-    shell.restore_sys_module_state()
+    forget(shell)
 
 
 def test_an_answer_is_plain_text_printed_once(
