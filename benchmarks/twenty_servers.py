@@ -214,6 +214,7 @@ async def _beside_many(users: list[User], num_many: int) -> tuple[list[Answer], 
         while not any(each.done() for each in many):
             if (await client.get(health)).json()["active_requests"] >= num_many:
                 break
+            await asyncio.sleep(0.05)  # the processor is theirs
         beside = await _all_ask(users)
         return await asyncio.gather(*many), beside
 
