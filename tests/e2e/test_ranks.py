@@ -121,6 +121,7 @@ def test_an_answer_goes_on_where_it_was_when_a_rank_dies_within_it(
     ask(server)
     dead = follower(server)
     assert stream_tokens(server, dead.kill) == expected[1]
+    ask(server)  # on a busy machine the first answer may have been whole already
     assert follower(server) != dead
 
 

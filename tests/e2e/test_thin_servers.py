@@ -4,7 +4,7 @@ from pathlib import Path
 
 from benchmarks.twenty_servers import measure
 
-NUM_MANY, NUM_PLACES = 10, 2
+NUM_MANY, NUM_PLACES = 24, 2
 
 
 async def test_every_cell_of_three_servers_is_answered_right_and_none_waits_for_the_many(

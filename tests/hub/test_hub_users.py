@@ -16,7 +16,7 @@ from tests.support.processes import engine_workers
 
 PAGE = Path(__file__).parents[2] / "docs" / "scaling.md"
 ADA, BOB = "ada", "bob"
-NUM_MANY, NUM_PLACES = 10, 2
+NUM_MANY, NUM_PLACES = 16, 2
 QUESTION: dict[str, Any] = {
     "messages": [{"role": "user", "content": "Count to 5."}],
     "temperature": 0,
