@@ -13,9 +13,10 @@ import json
 import statistics
 import tempfile
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import httpx
@@ -28,6 +29,7 @@ ENGINE_KEY = "sk-engine"
 MANY_REQUESTS = 50
 _CELL = """%%oss --new --temperature 0 -e low -o answer
 {question}"""
+_MAX_ATTEMPTS = 60
 _SECONDS = 600.0
 
 
@@ -167,11 +169,24 @@ async def _user(stack: ExitStack, home: Path, engine: JupyterProcess, number: in
     kernel.load_connection_file()
     kernel.start_channels()
     stack.callback(kernel.stop_channels)
-    await kernel.kernel_info(reply=True, timeout=120)  # wait_for_ready takes a busy machine's kernel for dead
+    await _until_heard(kernel)
     user = User(server, kernel, f"Count to {number % 8 + 3}.")
     await user.run("%load_ext jupyter_mlx_gpt_oss")
     await user.run("%oss status")  # finds the server, which is no part of what is measured
     return user
+
+
+async def _until_heard(kernel: AsyncKernelClient) -> None:
+    """Wait for a kernel, and until what it publishes arrives: what it published before is lost to who comes late.
+
+    wait_for_ready takes a busy machine's kernel for dead.
+    """
+    for _ in range(_MAX_ATTEMPTS):
+        await kernel.kernel_info(reply=True, timeout=120)
+        with suppress(Empty):
+            await kernel.get_iopub_msg(timeout=1)
+            return
+    raise AssertionError("the kernel's outputs are not heard")
 
 
 def _direct(engine: JupyterProcess, question: str) -> str:
