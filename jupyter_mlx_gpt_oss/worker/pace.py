@@ -17,7 +17,7 @@ _WORTHWHILE_TOKENS = (
 )
 _MOST_STEPS = 20  # of the usual length that such a chunk may take, on a machine too slow for it
 _NUM_SURPRISES = 128  # steps after which one that took longer than was expected is forgotten
-_LEAST_SURPRISE = 1.25  # times what was expected: so long a step may take on a quiet machine
+_LEAST_SURPRISE = 1.4  # times what was expected: so long a step may take on a quiet machine
 _LEAST_SHARE = 0.5  # of what answers leave of the bound
 
 
