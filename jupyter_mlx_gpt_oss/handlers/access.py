@@ -81,9 +81,8 @@ class AccessHandler(APIHandler):
         token = None
         if self.has_scoped_key:
             token = self._presented_key
-        elif (
-            self.token_authenticated
-        ):  # else one in the URL, which nobody is let in by, would make anybody somebody else
+        elif self.token_authenticated:
+            # Else one in the URL, which nobody is let in by, would make anybody somebody else.
             token = self.identity_provider.get_token(self)
         name = f"token {token}" if token else f"user {self.current_user.username}"
         return hashlib.sha256(name.encode()).hexdigest()
