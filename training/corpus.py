@@ -33,7 +33,7 @@ from training.words import Draw
 MAX_BRANCH_TOKENS = 900
 _KINDS = {"plain": 0.31, "tools": 0.45, "json": 0.15, "python": 0.09}
 _REVIEW_KINDS = {"plain": 0.5, "tools": 0.3, "json": 0.2}
-_REVIEW_WEIGHTS = {"sum": 0.55, "echo": 0.2, "table": 0.15, "count": 0.1}
+_REVIEW_WEIGHTS = {"sum": 0.4, "echo": 0.25, "table": 0.25, "count": 0.1}
 _NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",
@@ -107,7 +107,7 @@ def _plain_family(
 def _tool_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
     """Declare one to four tools; each conversation asks for one of them, or a few for none."""
     wanted = [declare for declare, (_, skills) in DECLARERS.items() if skill is None or skill in skills]
-    declared = _declarations(draw, draw.random.choice([1, 1, 1, 2, 2, 3, 4]), wanted)
+    declared = _declarations(draw, draw.random.choice([1, 1, 1, 1, 2, 2, 3]), wanted)
     tools = [each.tool for _, each in declared]
     draw.random.shuffle(tools)
     prologue = replace(_prologue(draw, no_analysis=0.04), tools=tuple(tools))

@@ -191,8 +191,13 @@ class Corpus:
         """Return the length of the longest row of a family."""
         return int(np.bincount(self._branches[self._tokens(index)]).max())
 
-    def batches(self, rng: np.random.Generator, max_tokens: int) -> Iterator[Batch]:
-        """Yield batches of about `max_tokens` tokens, for ever."""
+    def batches(
+        self, rng: np.random.Generator, max_tokens: int, rank: int = 0, num_processes: int = 1
+    ) -> Iterator[Batch]:
+        """Yield a process's batches of about `max_tokens` tokens, for ever.
+
+        What the processes do at the same time is of like length, so that none waits for another; `rng` is the same for all.
+        """
         while True:
             order = np.argsort(self._widths + rng.uniform(0, 24, len(self._widths)))
             groups: list[list[int]] = [[]]
@@ -203,8 +208,8 @@ class Corpus:
                     num_tokens = 0
                 groups[-1].append(int(index))
                 num_tokens += int(self.lengths[index])
-            for group in rng.permutation(len(groups)):
-                yield self._batch(groups[group])
+            for first in rng.permutation(len(groups) // num_processes) * num_processes:
+                yield self._batch(groups[first + rank])
 
     def _batch(self, indices: list[int]) -> Batch:
         slices = [self._tokens(index) for index in indices]

@@ -74,7 +74,7 @@ def _function_name(draw: Draw, noun: str) -> str:
 
 def _parameter_name(draw: Draw, *usual: str) -> str:
     """Return one of the `usual` names, or any word, so that it has to be looked up."""
-    return draw.rare_word().lower() if draw.chance(0.15) else draw.pick(*usual)
+    return draw.identifier() if draw.chance(0.15) else draw.pick(*usual)
 
 
 @dataclass(frozen=True, slots=True)

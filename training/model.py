@@ -338,7 +338,7 @@ class TinyGptOss(nn.Module):
         self.blocks = [Layer(config, index) for index in range(config.num_layers)]
         self.layers = nn.ModuleList(self.blocks)
         self._wavelengths, self._rope_factor = yarn_wavelengths(config)
-        set_copying_heads(self, basis)
+        self.reads, self.writes, self.notes = basis[: 3 * CODE_BITS].split(CODE_BITS)
 
     @override
     def forward(
@@ -373,47 +373,3 @@ class TinyGptOss(nn.Module):
             x, balance = layer(x, rope, layout, is_quantised=is_quantised)
             total = total + balance
         return functional.rms_norm(x, (self.config.hidden_size,), self.norm, self.config.rms_norm_eps), total
-
-
-@torch.no_grad()
-def set_copying_heads(model: TinyGptOss, basis: Tensor) -> None:
-    """Set by hand what copying needs, before training: everything is trained afterwards.
-
-    The stream has three parts: what a token is (`reads`), what comes next (`writes`), and what stood before (`notes`).
-    Layer 0 gets two heads that note the token before and, turned, the one before that. Layer 1 gets two induction
-    heads, which find the token that followed the present one earlier, and the one after that. All other heads of
-    full-attention layers begin by copying what they look at.
-    """
-    config = model.config
-    dim = config.head_dim
-    reads, writes, notes = (basis[start : start + CODE_BITS] for start in range(0, 3 * CODE_BITS, CODE_BITS))
-    turn, _ = torch.linalg.qr(torch.randn(CODE_BITS, CODE_BITS))
-    wavelengths, _ = yarn_wavelengths(config)
-    frequencies = 1 / wavelengths
-    fast = 8  # rotations quick enough to tell one position from the next
-    heads = [slice(head * dim, (head + 1) * dim) for head in range(config.num_heads)]
-    previous = model.blocks[0].attention
-    for steps, (head, notation) in enumerate(((heads[0], notes), (heads[1], turn @ notes)), 1):
-        for linear in (previous.q_proj, previous.k_proj):
-            linear.weight[head].mul_(0.1)
-        angles = steps * frequencies[:fast]  # a key is so far ahead of its token's place
-        previous.q_proj.bias[head][:fast] = 5.0
-        previous.k_proj.bias[head][:fast] = 5.0 * angles.cos()
-        previous.k_proj.bias[head][dim // 2 : dim // 2 + fast] = 5.0 * angles.sin()
-        previous.v_proj.weight[head] = reads
-        previous.o_proj.weight[:, head] = notation.T * 0.5 / steps**0.3
-    induction = model.blocks[1].attention
-    slow = torch.cat([torch.arange(14, 32), torch.arange(46, 64)])  # dimensions that hardly rotate
-    match, _ = torch.linalg.qr(torch.randn(CODE_BITS, len(slow)))
-    for head, notation in ((heads[0], notes), (heads[1], turn @ notes)):
-        induction.q_proj.weight[head] = 0.0
-        induction.k_proj.weight[head] = 0.0
-        induction.q_proj.weight[head.start + slow] = 1.8 * match.T @ reads
-        induction.k_proj.weight[head.start + slow] = 1.8 * match.T @ notation
-    induction.sinks[:2] = 3.0
-    for layer in model.blocks[1::2]:
-        attention = layer.attention
-        for head in heads:
-            attention.v_proj.weight[head] = reads
-            attention.o_proj.weight[:, head] = writes.T * 0.25
-    induction.o_proj.weight[:, heads[0]] = writes.T

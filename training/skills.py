@@ -57,7 +57,7 @@ PLAIN_WEIGHTS = {
     "greet": 0.05,
     "fact": 0.09,
     "emoji": 0.07,
-    "sum": 0.19,
+    "sum": 0.17,
     "count": 0.11,
     "long count": 0.02,
     "echo": 0.14,
@@ -65,7 +65,7 @@ PLAIN_WEIGHTS = {
     "memory": 0.11,
     "code": 0.05,
     "table": 0.12,
-    "text": 0.03,
+    "text": 0.05,
     "long text": 0.02,
 }
 SKILLS = (*PLAIN_SKILLS, "json", *TOOL_SKILLS, *PYTHON_SKILLS)

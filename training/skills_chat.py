@@ -82,8 +82,8 @@ def emoji(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 
 
 def small_sum(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
-    """Add or subtract two numbers from 0 to 12 without a tool."""
-    a, b = draw.random.randint(0, 12), draw.random.randint(0, 12)
+    """Add or subtract two numbers from 0 to 10 without a tool."""
+    a, b = draw.random.randint(0, 10), draw.random.randint(0, 10)
     if draw.chance(0.35):
         a, b = max(a, b), min(a, b)
         result = f"{a} - {b} = {a - b}"

@@ -59,7 +59,7 @@ def _arithmetic(draw: Draw) -> _Task:
 
 def _exploration(draw: Draw) -> _Task:
     name = draw.pick(*_VARIABLES) if draw.chance(0.4) else draw.rare_word()
-    column = draw.pick(*_COLUMNS) if draw.chance(0.5) else draw.rare_word().lower()
+    column = draw.pick(*_COLUMNS) if draw.chance(0.5) else draw.identifier()
     count, mean = str(draw.number()), _mean(draw)
     tasks = (
         _Task(

@@ -105,7 +105,7 @@ def _record_keys(draw: Draw) -> list[str]:
         )
     if kind < 0.8:
         return draw.random.sample(_NUMBER_KEYS + _STRING_KEYS, draw.random.choice([1, 2, 2, 3]))
-    return list(dict.fromkeys(draw.rare_word().lower() for _ in range(draw.random.choice([1, 2, 2, 3]))))
+    return list(dict.fromkeys(draw.identifier() for _ in range(draw.random.choice([1, 2, 2, 3]))))
 
 
 def _value(draw: Draw, key: str) -> str | int:

@@ -151,14 +151,14 @@ def arithmetic_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[
 def typed_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn, ...]:
     """Use a function of two or three parameters of different types, named in the question."""
     arguments, question = arguments_for(draw, declared)
+    if not question and draw.chance(0.25):  # the order of the question is that of the call
+        arguments = dict(draw.random.sample(list(arguments.items()), len(arguments)))
     name, value = declared.tool.name, _result_value(draw)
     written = {
         key: compact_json(item) if isinstance(item, bool) else str(item) for key, item in arguments.items()
     }
     sign = draw.pick(" ", " ", " = ", ": ")
     parts = [f"{key}{sign}{item}" for key, item in written.items()]
-    if draw.chance(0.25):
-        draw.random.shuffle(parts)
     listed = ", ".join(parts[:-1]) + f" and {parts[-1]}"
     user = draw.pick(
         f"Use {name} with {listed}.",
@@ -168,7 +168,11 @@ def typed_tool(draw: Draw, effort: Effort, declared: Declaration) -> tuple[Turn,
     user = question or user
     exchange = _exchange(declared, arguments, result_text(draw, declared.noun, value))
     turn = _one_call(
-        effort, user, _plan(declared, *written.values()), exchange, f"The {declared.noun} is {value}."
+        effort,
+        user,
+        _plan(replace(declared, parameters=tuple(written)), *written.values()),
+        exchange,
+        f"The {declared.noun} is {value}.",
     )
     return (turn,)
 

@@ -65,9 +65,10 @@ class _RareWords:
 
     @cached_property
     def foreign(self) -> list[str]:
-        """Words in other scripts, one token each."""
+        """Steady words in other scripts, one token each."""
         tokens = (token for token in vocabulary.token_ranks() if len(token) > 3 and token[0] == 0x20)
-        return [token.decode().strip() for token in tokens if token[1] >= 0x80 and _is_text(token)]
+        words = [token.decode().strip() for token in tokens if token[1] >= 0x80 and _is_text(token)]
+        return [word for word in words if is_steady(word)]
 
 
 def _is_text(token: bytes) -> bool:
@@ -116,6 +117,13 @@ class Draw:
             return word
         longer = word + self.random.choice(_rare_words().tails)
         return longer if is_steady(longer) else word
+
+    def identifier(self) -> str:
+        """Return a rare word in lower case, for the name of a parameter or a key."""
+        while True:
+            word = self.rare_word().lower()
+            if is_steady(word):
+                return word
 
     def phrase(self, num_words: int | None = None) -> str:
         """Return rare words, one to three if `num_words` is not given."""
