@@ -105,7 +105,7 @@ def _plain_family(
 
 
 def _tool_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
-    """Declare one to four tools; each conversation asks for one of them, or a few for none."""
+    """Declare one to three tools; each conversation asks for one of them, or a few for none."""
     wanted = [declare for declare, (_, skills) in DECLARERS.items() if skill is None or skill in skills]
     declared = _declarations(draw, draw.random.choice([1, 1, 1, 1, 2, 2, 3]), wanted)
     tools = [each.tool for _, each in declared]

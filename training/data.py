@@ -208,6 +208,11 @@ class Corpus:
                     num_tokens = 0
                 groups[-1].append(int(index))
                 num_tokens += int(self.lengths[index])
+            if len(groups) < num_processes:
+                raise ValueError(
+                    f"{num_processes} processes need as many batches, and the corpus gives {len(groups)} of {max_tokens} tokens: "
+                    "make it larger, or the batches smaller"
+                )
             for first in rng.permutation(len(groups) // num_processes) * num_processes:
                 yield self._batch(groups[first + rank])
 

@@ -26,7 +26,7 @@ from training.optimizer import Optimizer
 _NUM_DRAWN = 384  # rare tokens beside those present, for the softmax
 _RARE_WEIGHT = 4.0
 _WARM_STEPS = 60
-_CIRCUIT_STEPS = 300
+_CIRCUIT_STEPS = 300  # in which what copies comes to its full rate
 _LEAST_RATE = 0.02
 _REPORT_STEPS = 50
 _SAVE_STEPS = 500
