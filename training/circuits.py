@@ -7,8 +7,9 @@ before (`notes`). A note is the codeword of another token, turned by a rotation 
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS, unit_codes
+from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS, LEADING_BYTES, unit_codes
 from training.model import Attention, TinyGptOss, yarn_wavelengths
 from training.words import encode
 
@@ -16,6 +17,8 @@ _FAST = 8  # rotations quick enough to tell one position from the next
 _MIDDLE = range(6, 10)  # rotations that tell ten positions from thirty
 _SLOW = torch.cat([torch.arange(14, 31), torch.arange(46, 63)])  # dimensions that hardly rotate
 _PREFERENCE, _GATE = 31, 63  # more of them, for one direction each
+# Tokens from the `{"` of `get_price <|constrain|>json<|message|>{"` back to `_price`.
+_FROM_ARGUMENTS_TO_NAME = 5
 
 
 class _Head:
@@ -79,16 +82,17 @@ def set_copying_heads(model: TinyGptOss) -> None:
 
     The first layer notes the token before and the one before that. The second has two induction heads, which find the token
     that followed the present one earlier, and the one after that; one that looks, after a plan's `The noun:`, for what stands
-    before the noun elsewhere, the verb of a tool's name; and one that notes in whose declaration a token stands. After a
-    plan's ` with` the last layer finds the first parameter of the tool just named. Its other heads begin by copying whatever
-    they look at.
+    before the noun in a name with `_`, the verb; and one that notes in whose declaration a token stands. The third layer
+    brings the noun of a call to where its arguments begin. There, and after a plan's ` with`, the last layer finds the first
+    parameter of the tool just named. Its other heads begin by copying whatever they look at.
 
     The scales and sinks were found by looking at where each head of a fresh model looks in a prompt: what is meant outweighs
     the sink, and the sink what only resembles it.
     """
     reads, writes, notes = model.reads, model.writes, model.notes
     before2, tool = _rotation() @ notes, _rotation() @ notes
-    first, second, *_, last = ([_Head(block.attention, i) for i in range(4)] for block in model.blocks)
+    arguments, underscore = _codes('{"'), model.in_classes[LEADING_BYTES.index(b"_")]
+    first, second, third, last = ([_Head(block.attention, i) for i in range(4)] for block in model.blocks)
     for head, distance, note in zip(first, (1, 2), (notes, before2), strict=False):
         head.look_back(distance)
         head.move(reads, note, 0.5 / distance**0.3)
@@ -97,13 +101,17 @@ def set_copying_heads(model: TinyGptOss) -> None:
     second[1].match(reads, before2)
     second[1].move(reads, writes, 0.25)
     second[2].match(notes, reads, 1.5)
+    second[2].prefer(functional.normalize(underscore, dim=0), 3.5)
     second[2].only_at(_codes(":") @ reads, 2.6, sink=26.0)
     second[2].move(notes, writes, 1.0)
     second[3].look_at_latest(_codes(" =") @ reads, 1.3, sink=4.0)
     second[3].move(notes, tool, 1.0)
+    third[0].look_back(_FROM_ARGUMENTS_TO_NAME)
+    third[0].only_at(arguments @ reads, 3.0, sink=50.0)
+    third[0].move(reads, notes, 1.0)
     last[0].match(notes, tool, 2.2)
-    last[0].prefer(_codes(" {\n") @ notes, 3.5)
-    last[0].only_at(_codes(" with") @ reads, 3.0, sink=24.0)
+    last[0].prefer((_codes(" {\n") + 0.8 * _codes("\n")) @ notes, 5.0)
+    last[0].only_at((_codes(" with") + arguments) @ reads, 3.0, sink=24.0)
     for head in last:
         head.move(reads, writes, 0.5 if head is last[0] else 0.25)
 

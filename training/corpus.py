@@ -31,7 +31,7 @@ from training.skills import (
 from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
-_KINDS = {"plain": 0.31, "tools": 0.45, "json": 0.15, "python": 0.09}
+_KINDS = {"plain": 0.31, "tools": 0.47, "json": 0.13, "python": 0.09}
 _REVIEW_KINDS = {"plain": 0.5, "tools": 0.3, "json": 0.2}
 _REVIEW_WEIGHTS = {"sum": 0.4, "echo": 0.25, "table": 0.25, "count": 0.1}
 _NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
@@ -110,7 +110,7 @@ def _tool_family(draw: Draw, count: int, skill: str | None = None) -> list[Conve
     declared = _declarations(draw, draw.random.choice([1, 1, 1, 1, 2, 2, 3]), wanted)
     tools = [each.tool for _, each in declared]
     draw.random.shuffle(tools)
-    prologue = replace(_prologue(draw, no_analysis=0.04), tools=tuple(tools))
+    prologue = replace(_prologue(draw, no_analysis=0.07), tools=tuple(tools))
     family = []
     for index in range(count):
         declare, declaration = declared[0 if skill else index % len(declared)]
@@ -174,7 +174,7 @@ def _instructions(draw: Draw) -> str | None:
 
 
 def write_corpus(out: Path, num_families: int, seed: int, *, is_review: bool = False) -> None:
-    """Write `num_families`: token ids, masks, branches (0 is the prologue), and how long each family is."""
+    """Write `num_families`: token ids, weights, branches (0 is the prologue), and how long each family is."""
     draw = Draw(seed)
     parts: list[npt.NDArray[np.int32]] = []
     lengths: list[int] = []
@@ -186,9 +186,9 @@ def write_corpus(out: Path, num_families: int, seed: int, *, is_review: bool = F
         lengths.append(len(rendered))
     columns = np.concatenate(parts)
     out.parent.mkdir(parents=True, exist_ok=True)
-    ids, mask, branches = columns[:, 0], columns[:, 1].astype(np.uint8), columns[:, 2].astype(np.int16)
-    np.savez(out, ids=ids, mask=mask, branches=branches, lengths=np.array(lengths))
-    print(f"{out}: {len(lengths)} families, {len(ids)} tokens, learned {mask.mean():.0%}")
+    ids, weights, branches = columns[:, 0], columns[:, 1].astype(np.uint8), columns[:, 2].astype(np.int16)
+    np.savez(out, ids=ids, weights=weights, branches=branches, lengths=np.array(lengths))
+    print(f"{out}: {len(lengths)} families, {len(ids)} tokens, learned {(weights > 0).mean():.0%}")
 
 
 def main() -> None:

@@ -56,6 +56,7 @@ class Batch:
         positions: places in their conversations, (N,).
         predicting: indices of the tokens whose next token is to be predicted, (M,).
         targets: the tokens after those, (M,).
+        weights: of each of them in the loss, (M,).
         inner: attention in all layers but the last; each token is a query once.
         last: attention in the last layer, where only those that predict are queries, by their places in `predicting`.
     """
@@ -64,6 +65,7 @@ class Batch:
     positions: Ids
     predicting: Ids
     targets: Ids
+    weights: Ids
     inner: Arrangement
     last: Arrangement
 
@@ -139,24 +141,25 @@ def _arrange(runs: list[_Run], is_asking: Flags) -> Arrangement:
     return Arrangement(rows, answers)
 
 
-def make_batch(token_ids: Ids, mask: Ids, branches: list[Ids]) -> Batch:
+def make_batch(token_ids: Ids, weights: Ids, branches: list[Ids]) -> Batch:
     """Lay out families whose tokens stand one after the other.
 
     Args:
         token_ids: (N,).
-        mask: 1 where a token is to be predicted, (N,).
+        weights: of each token in the loss, 0 where it is not to be predicted, (N,).
         branches: for each family, the branch of each of its tokens; 0 is the prologue, and stands first.
     """
     runs = _runs(branches)
     positions = np.zeros_like(token_ids)
     for run in runs:
         positions[run.start : run.start + run.length] = np.arange(run.length) + run.prologue_length
-    predicts = np.concatenate([mask[1:] > 0, [False]])
+    predicts = np.concatenate([weights[1:] > 0, [False]])
     predicting = np.nonzero(predicts)[0]
     everywhere = np.ones_like(predicts)
     inner = _arrange(runs, everywhere)
     last = _arrange([run for run in runs if predicts[run.start : run.start + run.length].any()], predicts)
-    return Batch(token_ids, positions, predicting, token_ids[predicting + 1], inner, last)
+    targets = predicting + 1
+    return Batch(token_ids, positions, predicting, token_ids[targets], weights[targets], inner, last)
 
 
 class Corpus:
@@ -171,7 +174,7 @@ class Corpus:
     def __init__(self, paths: list[Path], min_count: int, trained_ids: Ids | None = None) -> None:
         parts = [np.load(path) for path in paths]
         self.token_ids: npt.NDArray[np.int32] = np.concatenate([part["ids"] for part in parts])
-        self._mask: npt.NDArray[np.uint8] = np.concatenate([part["mask"] for part in parts])
+        self._weights: npt.NDArray[np.uint8] = np.concatenate([part["weights"] for part in parts])
         self._branches: npt.NDArray[np.int16] = np.concatenate([part["branches"] for part in parts])
         self.lengths: Ids = np.concatenate([part["lengths"] for part in parts])
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
@@ -219,8 +222,8 @@ class Corpus:
     def _batch(self, indices: list[int]) -> Batch:
         slices = [self._tokens(index) for index in indices]
         token_ids = np.concatenate([self.token_ids[part] for part in slices]).astype(np.int64)
-        mask = np.concatenate([self._mask[part] for part in slices]).astype(np.int64)
-        return make_batch(token_ids, mask, [self._branches[part].astype(np.int64) for part in slices])
+        weights = np.concatenate([self._weights[part] for part in slices]).astype(np.int64)
+        return make_batch(token_ids, weights, [self._branches[part].astype(np.int64) for part in slices])
 
     def repetition_batch(self, rng: np.random.Generator) -> Batch:
         """Return random tokens that are repeated: copying, before any language."""
@@ -228,7 +231,7 @@ class Corpus:
         frequent, rare = rng.choice(self.trained_ids, shape), rng.choice(self.seen_rare_ids, shape)
         once = np.where(rng.random(shape) < 0.3, frequent, rare)
         token_ids = np.concatenate([once, once, once[:, : shape[1] // 2]], axis=1)
-        mask = np.zeros_like(token_ids)
-        mask[:, shape[1] + 1 :] = 1
+        weights = np.zeros_like(token_ids)
+        weights[:, shape[1] + 1 :] = 1
         alone = [np.zeros(token_ids.shape[1], np.int64)] * len(token_ids)
-        return make_batch(token_ids.reshape(-1), mask.reshape(-1), alone)
+        return make_batch(token_ids.reshape(-1), weights.reshape(-1), alone)

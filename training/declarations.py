@@ -10,7 +10,7 @@ from typing import Any
 from jupyter_mlx_gpt_oss.demo.codes import base_token_ids
 from jupyter_mlx_gpt_oss.vocabulary import token_ranks
 from training.conversation import Tool
-from training.words import Draw, encode
+from training.words import Draw, encode, own_words
 
 _TYPED_NAMES = ("amount", "count", "size", "level", "limit", "price", "active", "verbose", "urgent", "mode")
 _VERBS = ("get", "find", "search", "query", "fetch", "load", "read", "check", "show", "list", "lookup")
@@ -42,7 +42,7 @@ def _verbs() -> tuple[str, ...]:
 
 @cache
 def nouns(*, is_held_out: bool) -> tuple[str, ...]:
-    """Return nouns that can follow `get_`; forty of them are kept for the evaluation."""
+    """Return nouns that can follow `get_`; some forty of them are kept for the evaluation."""
     ranks = token_ranks()
     words = [
         token[1:].decode()
@@ -53,7 +53,8 @@ def nouns(*, is_held_out: bool) -> tuple[str, ...]:
         word for word in words if all(_copies(" ", ".", f"{verb}_{word}") for verb in ("get", "find"))
     )
     random.Random(3).shuffle(steady)
-    return tuple(steady[:40] if is_held_out else steady[40:])
+    held_out = [word for word in steady[:60] if word not in own_words()]
+    return tuple(held_out if is_held_out else sorted(set(steady) - set(held_out)))
 
 
 def draw_noun(draw: Draw) -> str:

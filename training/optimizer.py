@@ -9,7 +9,7 @@ from torch import Tensor
 from training.exchange import Exchange
 from training.model import TinyGptOss
 
-_MUON_RATE = 0.02
+_MUON_RATE = 0.015
 _MUON_MOMENTUM = 0.95
 _MUON_DECAY = 0.01
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)

@@ -1,4 +1,4 @@
-"""Render conversations to token ids and a mask of what the model is to learn, as the server renders prompts.
+"""Render conversations to token ids, each with its weight in the loss, as the server renders prompts.
 
 Calls stand channel first, as the model samples them. Analysis of earlier turns is dropped.
 """
@@ -31,6 +31,9 @@ _FORMS = {  # what stands before and after the text of a step
     "python_result": ("<|start|>python to=assistant<|channel|>analysis<|message|>", "<|end|>"),
 }
 _EFFORTS = {"low": ReasoningEffort.LOW, "medium": ReasoningEffort.MEDIUM, "high": ReasoningEffort.HIGH}
+# Steps in which the model decides; a final answer mostly copies them.
+_DECIDING = {"analysis", "call", "python_call"}
+_DECIDING_WEIGHT = 3
 _COMMENTARY = "\nCalls to these tools must go to the commentary channel: 'functions'."
 
 
@@ -107,7 +110,7 @@ def is_from_tool(step: Step) -> bool:
 
 
 def _turn_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
-    """Yield the texts of the prompt after the prologue, each with 1 if the model is to learn it.
+    """Yield the texts of the prompt after the prologue, each with its weight: 0 for what is not learned.
 
     What the assistant wrote in earlier turns is learned too, its headers are not: they stand there without analysis.
     """
@@ -139,13 +142,14 @@ def _completion_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
             continue
         if previous is not None:
             yield (START + opened, 0) if is_from_tool(previous) else (START, 1)
-        yield step_text(step).removeprefix(FINAL_HEADER if opened.endswith(FINAL_HEADER) else ""), 1
+        text = step_text(step).removeprefix(FINAL_HEADER if opened.endswith(FINAL_HEADER) else "")
+        yield text, _DECIDING_WEIGHT if step.kind in _DECIDING else 1
 
 
 def render_family(
     draw: Draw, family: list[Conversation], max_branch_tokens: int
 ) -> list[tuple[int, int, int]]:
-    """Return the tokens of conversations that have one prologue: id, 1 if it is to be predicted, and branch.
+    """Return the tokens of conversations that have one prologue: id, weight in the loss, and branch.
 
     The prologue is branch 0 and stands first. Conversations of more than `max_branch_tokens` are left out; if none
     remains, nothing is returned.
@@ -154,8 +158,8 @@ def render_family(
     branch = 0
     for conversation in family:
         parts = [*_turn_parts(conversation), *_completion_parts(conversation)]
-        encoded = [(token_id, is_learned) for text, is_learned in parts for token_id in encode(text)]
+        encoded = [(token_id, weight) for text, weight in parts for token_id in encode(text)]
         if len(encoded) <= max_branch_tokens:
             branch += 1
-            tokens += [(token_id, is_learned, branch) for token_id, is_learned in encoded]
+            tokens += [(token_id, weight, branch) for token_id, weight in encoded]
     return tokens if branch else []

@@ -3,7 +3,7 @@
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
 longest to learn.
 
-Usage: python -m training.run [--out training/out] [--tokens 6.8e6 5.4e6] [--families 8000] [--review-families 2000]
+Usage: python -m training.run [--out training/out] [--tokens 11.5e6 9.5e6] [--families 12000] [--review-families 3000]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -48,9 +48,9 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--tokens", nargs=2, default=["6.8e6", "5.4e6"], help="to train on, in each leg")
-    parser.add_argument("--families", type=int, default=8_000, help="of each corpus")
-    parser.add_argument("--review-families", type=int, default=2_000, help="of each review")
+    parser.add_argument("--tokens", nargs=2, default=["11.5e6", "9.5e6"], help="to train on, in each leg")
+    parser.add_argument("--families", type=int, default=12_000, help="of each corpus")
+    parser.add_argument("--review-families", type=int, default=3_000, help="of each review")
     options = parser.parse_args()
     corpora, reviews = make_corpora(options.out, options.families, options.review_families)
     data = ["--data", *map(str, corpora)]

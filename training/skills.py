@@ -55,16 +55,16 @@ DECLARERS: dict[Declare, tuple[float, dict[str, float]]] = {
 }
 PLAIN_WEIGHTS = {
     "greet": 0.05,
-    "fact": 0.09,
-    "emoji": 0.07,
-    "sum": 0.17,
-    "count": 0.11,
+    "fact": 0.12,
+    "emoji": 0.06,
+    "sum": 0.19,
+    "count": 0.1,
     "long count": 0.02,
     "echo": 0.14,
     "ignorance": 0.09,
-    "memory": 0.11,
+    "memory": 0.1,
     "code": 0.05,
-    "table": 0.12,
+    "table": 0.1,
     "text": 0.05,
     "long text": 0.02,
 }

@@ -87,9 +87,7 @@ def _exploration(draw: Draw) -> _Task:
         _Task(
             draw.pick(f"Plot the {column} of {name}.", f"Plot {column} in {name}."),
             f'{name}["{column}"].plot()',
-            draw.pick(
-                "[figure 640x480]", "<Axes: >\n[figure 640x480]", "<Axes: xlabel='city'>\n[figure 576x432]"
-            ),
+            _figure(draw, column),
             f"Here is a plot of {column}.",
         ),
         _Task(
@@ -100,6 +98,13 @@ def _exploration(draw: Draw) -> _Task:
         ),
     )
     return draw.random.choice(tasks)
+
+
+def _figure(draw: Draw, column: str) -> str:
+    """Return what a plot puts out: its axes, where the code ends in them, and the size of the picture."""
+    axes = draw.pick("", "<Axes: >\n", "<Axes: xlabel='city'>\n", f"<Axes: xlabel='{column}'>\n")
+    width, height = draw.random.randint(300, 1600), draw.random.randint(200, 1200)
+    return axes + draw.pick("[figure 640x480]", f"[figure {width}x{height}]")
 
 
 def _mean(draw: Draw) -> str:

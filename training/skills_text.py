@@ -74,7 +74,7 @@ def json_format(draw: Draw) -> tuple[ResponseFormat, tuple[str, ...]]:
     }
     if draw.chance(0.5):
         schema = {"title": draw.pick("Person", "Answer", "Record"), **schema}
-    if draw.chance(0.75):
+    if draw.chance(0.9):
         schema["required"] = list(values)
     if draw.chance(0.4):
         schema["additionalProperties"] = False

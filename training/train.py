@@ -24,9 +24,9 @@ from training.model import Layout, ModelConfig, TinyGptOss, attention_rows
 from training.optimizer import Optimizer
 
 _NUM_DRAWN = 384  # rare tokens beside those present, for the softmax
-_RARE_WEIGHT = 4.0
+_RARE_WEIGHT = 2.0
 _WARM_STEPS = 60
-_CIRCUIT_STEPS = 300  # in which what copies comes to its full rate
+_CIRCUIT_STEPS = 500  # in which what copies comes to its full rate
 _LEAST_RATE = 0.02
 _REPORT_STEPS = 50
 _SAVE_STEPS = 500
@@ -110,7 +110,7 @@ class Objective:
         log_sums = torch.logaddexp(torch.logsumexp(logits, -1), torch.logsumexp(drawn, -1))
         each = log_sums - wanted
         is_rare = self._rows[targets] < 0
-        weights = 1 + (_RARE_WEIGHT - 1) * is_rare
+        weights = torch.from_numpy(batch.weights).float().clamp_min(_RARE_WEIGHT * is_rare.float())
         total = (
             (each * weights).sum() / weights.sum()
             + 3e-4 * (log_sums**2).mean()
@@ -271,7 +271,7 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
         "--quantise-from", type=float, default=0.0, help="progress at which MXFP4 rounding begins"
     )
     parser.add_argument(
-        "--min-count", type=int, default=115, help="occurrences that give a token rows of its own"
+        "--min-count", type=int, default=170, help="occurrences that give a token rows of its own"
     )
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument(

@@ -14,7 +14,7 @@ HELD_OUT_CITIES = _split("""
 Austin, Phoenix, Detroit, Philadelphia, Buffalo, Cleveland, Orlando, Sacramento, Memphis, Brighton, Manchester,
 Liverpool, Newcastle, Victoria, Wellington, Lancaster, Richmond, Jackson, Lincoln, Madison, Columbus, Charleston,
 Springfield, Georgetown, San Diego, Durham, Essex, Sussex, Norfolk, Albany, Hampton, Windsor, Alexandria, Darwin,
-Adelaide, Brisbane, Aurora, Arlington, Oakland, Savannah, Portland, Kingston, Havana, Ankara, Kiev, Dakar, Perth,
+Adelaide, Brisbane, Aurora, Arlington, Oakland, Savannah, Portland, Kingston, Kiev, Dakar, Perth,
 Turin, Leipzig, Bergen, Baghdad, Salem, Granada
 """)
 NAMES = _split("""

@@ -8,6 +8,7 @@ import os
 import random
 import re
 from functools import cache, cached_property
+from pathlib import Path
 
 from openai_harmony import HarmonyEncoding, HarmonyEncodingName, load_harmony_encoding
 
@@ -42,6 +43,13 @@ def is_held_out_number(number: int) -> bool:
     return number > 20 and number % 13 == 5
 
 
+@cache
+def own_words() -> frozenset[str]:
+    """Return the words, in lower case, of the corpus's own sentences, names and lists: all that its source files hold."""
+    sources = Path(__file__).parent.glob("*.py")
+    return frozenset(word.lower() for path in sources for word in re.findall("[A-Za-z]+", path.read_text()))
+
+
 class _RareWords:
     """Words of the vocabulary that exist with and without a leading space, one token each."""
 
@@ -56,7 +64,8 @@ class _RareWords:
         random.Random(7).shuffle(words)
         special = {part for text in HELD_OUT_NAMES + HELD_OUT_CITIES for part in text.split()}
         words = [text for text in words if text not in special]
-        self.held_out, self.trained = words[:800], words[800:]
+        self.held_out = [word for word in words[:900] if word.lower() not in own_words()]
+        self.trained = sorted(set(words) - set(self.held_out))
 
     @cached_property
     def tails(self) -> list[str]:
