@@ -33,7 +33,7 @@ from training.words import Draw
 MAX_BRANCH_TOKENS = 900
 _KINDS = {"plain": 0.31, "tools": 0.47, "json": 0.13, "python": 0.09}
 _REVIEW_KINDS = {"plain": 0.5, "tools": 0.3, "json": 0.2}
-_REVIEW_WEIGHTS = {"sum": 0.4, "echo": 0.25, "table": 0.25, "count": 0.1}
+_REVIEW_WEIGHTS = {"sum": 0.35, "echo": 0.3, "table": 0.2, "count": 0.1, "long count": 0.05}
 _NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",

@@ -78,6 +78,9 @@ def _parameter_name(draw: Draw, *usual: str) -> str:
     return draw.identifier() if draw.chance(0.15) else draw.pick(*usual)
 
 
+_TITLED = 0.25  # of schemas, as pydantic and the libraries on it write them
+
+
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """A tool with what questions about it need: its noun and the names of its parameters."""
@@ -91,6 +94,8 @@ def object_schema(
     draw: Draw, properties: dict[str, dict[str, Any]], required: list[str] | None = None
 ) -> dict[str, Any]:
     """Return a schema as function libraries write them: with or without `required`."""
+    if draw.chance(_TITLED):
+        properties = {key: {"title": key.capitalize(), **declared} for key, declared in properties.items()}
     schema: dict[str, Any] = {"type": "object", "properties": properties}
     if draw.chance(0.9):
         schema["required"] = list(properties) if required is None else required

@@ -49,7 +49,7 @@ DECLARERS: dict[Declare, tuple[float, dict[str, float]]] = {
     weather: (0.26, {"weather tool": 0.5, "compare": 0.35, "tool error": 0.15}),
     lookup: (0.36, {"lookup tool": 0.55, "compare": 0.28, "tool error": 0.17}),
     arithmetic: (0.11, {"arithmetic tool": 1.0}),
-    typed: (0.18, {"typed tool": 1.0}),
+    typed: (0.22, {"typed tool": 1.0}),
     everyday: (0.05, {"typed tool": 1.0}),
     parameterless: (0.09, {"parameterless tool": 1.0}),
 }
@@ -59,7 +59,7 @@ PLAIN_WEIGHTS = {
     "emoji": 0.06,
     "sum": 0.19,
     "count": 0.1,
-    "long count": 0.02,
+    "long count": 0.03,
     "echo": 0.14,
     "ignorance": 0.09,
     "memory": 0.1,

@@ -46,12 +46,13 @@ class Plan:
     num_processes: int
     init: Path | None
     decay_from: float
+    peak_rate: float
     seed: int
 
     def rate(self, step: int, progress: float) -> float:
         """Return the factor of the learning rates: a warm-up, a plateau, a line down."""
         left = (1 - progress) / max(1 - self.decay_from, 1e-9)
-        return min(1.0, (step + 1) / _WARM_STEPS) * max(_LEAST_RATE, min(1.0, left))
+        return self.peak_rate * min(1.0, (step + 1) / _WARM_STEPS) * max(_LEAST_RATE, min(1.0, left))
 
     def circuit_share(self, step: int) -> float:
         """Return the share of the rates for what copies: none of it moves until the common words are learned.
@@ -276,6 +277,9 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument("--num-processes", type=int, default=2)
     parser.add_argument(
         "--decay-from", type=float, default=0.0, help="progress at which the rates begin to fall"
+    )
+    parser.add_argument(
+        "--peak-rate", type=float, default=1.0, help="of all rates, the share that they come to"
     )
     parser.add_argument("--seed", type=int, default=0, help="of the batches")
     parser.add_argument("--init", type=Path, help="a model to go on from; its trained rows are kept")

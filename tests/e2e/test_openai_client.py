@@ -8,6 +8,7 @@ from typing import Any
 
 import openai
 import pytest
+from pydantic import BaseModel
 
 from tests.support.jupyter_process import TOKEN, JupyterProcess, jupyter_process
 
@@ -126,6 +127,23 @@ def test_a_tool_is_called_and_its_result_is_used(client: openai.OpenAI) -> None:
     assert second.usage is not None
     assert second.usage.prompt_tokens_details is not None
     assert (second.usage.prompt_tokens_details.cached_tokens or 0) > 0
+
+
+class WeatherArguments(BaseModel):
+    city: str
+
+
+def test_the_demo_model_reads_the_schemas_that_pydantic_writes(client: openai.OpenAI) -> None:
+    # They have titles, which stand as comments above the parameters; agent frameworks send such schemas.
+    function = {"name": "get_weather", "parameters": WeatherArguments.model_json_schema()}
+    reply = _create(client)(
+        model="demo",
+        messages=_messages("What is the weather in Kyoto?"),
+        tools=[{"type": "function", "function": function}],
+        temperature=0,
+    )
+    [call] = reply.choices[0].message.tool_calls
+    assert json.loads(call.function.arguments) == {"city": "Kyoto"}
 
 
 def test_the_async_client_streams_several_answers_at_once(server: JupyterProcess) -> None:
