@@ -158,8 +158,8 @@ def make_batch(token_ids: Ids, weights: Ids, branches: list[Ids]) -> Batch:
     everywhere = np.ones_like(predicts)
     inner = _arrange(runs, everywhere)
     last = _arrange([run for run in runs if predicts[run.start : run.start + run.length].any()], predicts)
-    targets = predicting + 1
-    return Batch(token_ids, positions, predicting, token_ids[targets], weights[targets], inner, last)
+    following = predicting + 1
+    return Batch(token_ids, positions, predicting, token_ids[following], weights[following], inner, last)
 
 
 class Corpus:

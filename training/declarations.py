@@ -53,6 +53,7 @@ def nouns(*, is_held_out: bool) -> tuple[str, ...]:
         word for word in words if all(_copies(" ", ".", f"{verb}_{word}") for verb in ("get", "find"))
     )
     random.Random(3).shuffle(steady)
+    # From a fixed share, as the held-out words (`words.py`).
     held_out = [word for word in steady[:60] if word not in own_words()]
     return tuple(held_out if is_held_out else sorted(set(steady) - set(held_out)))
 

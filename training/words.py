@@ -64,6 +64,7 @@ class _RareWords:
         random.Random(7).shuffle(words)
         special = {part for text in HELD_OUT_NAMES + HELD_OUT_CITIES for part in text.split()}
         words = [text for text in words if text not in special]
+        # From a fixed share: a sentence more in the corpus takes words out, and lets none in that was trained.
         self.held_out = [word for word in words[:900] if word.lower() not in own_words()]
         self.trained = sorted(set(words) - set(self.held_out))
 
