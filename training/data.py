@@ -199,7 +199,8 @@ class Corpus:
     ) -> Iterator[Batch]:
         """Yield a process's batches of about `max_tokens` tokens, for ever.
 
-        What the processes do at the same time is of like length, so that none waits for another; `rng` is the same for all.
+        What the processes do at the same time has about as many tokens, so that none waits for another; `rng` is the same for
+        all.
         """
         while True:
             order = np.argsort(self._widths + rng.uniform(0, 24, len(self._widths)))
@@ -216,6 +217,7 @@ class Corpus:
                     f"{num_processes} processes need as many batches, and the corpus gives {len(groups)} of {max_tokens} tokens: "
                     "make it larger, or the batches smaller"
                 )
+            groups.sort(key=lambda group: int(self.lengths[group].sum()))
             for first in rng.permutation(len(groups) // num_processes) * num_processes:
                 yield self._batch(groups[first + rank])
 

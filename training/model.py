@@ -16,6 +16,8 @@ from typing_extensions import override
 
 from jupyter_mlx_gpt_oss.demo.codes import CODE_BITS
 
+_EXPONENT_BITS = 0x7F80_0000  # of a float32
+
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
@@ -176,14 +178,19 @@ def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
 
 
 def round_to_mxfp4(weight: Tensor) -> Tensor:
-    """Round to MXFP4 in groups of 32 on the last axis; the gradient passes straight through."""
+    """Round to MXFP4 in groups of 32 on the last axis; the gradient passes straight through.
+
+    Adding and taking away a number whose float32 neighbours are a step of FP4 apart rounds to that step: 0.5 below 2, then
+    1, and 2 from 4 on.
+    """
     with torch.no_grad():
         groups = weight.reshape(*weight.shape[:-1], -1, 32)
         largest = groups.abs().amax(-1, keepdim=True).clamp_min(1e-12)
         scale = torch.exp2(torch.round(torch.log2(largest / 6.0)).clamp(-127, 127))  # as mx.quantize
-        size = (groups / scale).abs().clamp_max(6.0)
-        step = torch.where(size < 2, 0.5, torch.where(size < 4, 1.0, 2.0))
-        rounded = (torch.round(size / step) * step * groups.sign() * scale).reshape(weight.shape)
+        size = (groups * (1 / scale)).clamp_(-6.0, 6.0)
+        power_of_two = size.view(torch.int32).bitwise_and(_EXPONENT_BITS).view(torch.float32)
+        anchor = power_of_two.clamp_min_(1.0).mul_(1.5 * 2**22)
+        rounded = size.add_(anchor).sub_(anchor).mul_(scale).reshape(weight.shape)
     return weight + (rounded - weight).detach()
 
 
