@@ -3,7 +3,7 @@
 A family is several conversations behind one prologue: the system message, the instructions and the declared tools. The
 prologue is most of a prompt and nothing of it is learned, so that it is computed once for all of them (`training.data`).
 
-A review is a corpus of what takes longest to learn: sums, lists that are repeated, several arguments.
+A review is a corpus of what takes longest to learn: sums, lists that are repeated, one tool of several, calls without a plan.
 
 Usage: python -m training.corpus OUT.npz NUM_FAMILIES SEED [--review]
 """
@@ -27,13 +27,15 @@ from training.skills import (
     PYTHON_SKILLS,
     TOOL_SKILLS,
     Declare,
+    PlainSkill,
 )
 from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
-_KINDS = {"plain": 0.31, "tools": 0.47, "json": 0.13, "python": 0.09}
-_REVIEW_KINDS = {"plain": 0.5, "tools": 0.3, "json": 0.2}
-_REVIEW_WEIGHTS = {"sum": 0.35, "echo": 0.3, "table": 0.2, "count": 0.1, "long count": 0.05}
+_KINDS = {"plain": 0.29, "tools": 0.5, "json": 0.12, "python": 0.09}
+_REVIEW_KINDS = {"plain": 0.4, "tools": 0.45, "json": 0.15}
+_REVIEW_WEIGHTS = {"sum": 0.3, "echo": 0.3, "table": 0.2, "count": 0.1, "long count": 0.1}
+_TOOLS, _REVIEW_TOOLS = (1, 1, 1, 2, 2, 3), (1, 2, 2, 3, 3)  # how many are declared
 _NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
 _INSTRUCTIONS = (
     "You are a helpful assistant.", "You are a helpful assistant. Answer briefly.", "Be concise.", "Answer politely.",
@@ -74,7 +76,7 @@ def draw_family(draw: Draw, *, is_review: bool = False) -> list[Conversation]:
     kind = _weighted(draw, _REVIEW_KINDS if is_review else _KINDS)
     count = draw.random.randint(*_NUM_BRANCHES[kind])
     if kind == "tools":
-        return _tool_family(draw, count)
+        return _tool_family(draw, count, is_review=is_review)
     if kind == "json":
         return _json_family(draw, count)
     if kind == "python":
@@ -104,13 +106,15 @@ def _plain_family(
     return family
 
 
-def _tool_family(draw: Draw, count: int, skill: str | None = None) -> list[Conversation]:
+def _tool_family(
+    draw: Draw, count: int, skill: str | None = None, *, is_review: bool = False
+) -> list[Conversation]:
     """Declare one to three tools; each conversation asks for one of them, or a few for none."""
     wanted = [declare for declare, (_, skills) in DECLARERS.items() if skill is None or skill in skills]
-    declared = _declarations(draw, draw.random.choice([1, 1, 1, 1, 2, 2, 3]), wanted)
+    declared = _declarations(draw, draw.random.choice(_REVIEW_TOOLS if is_review else _TOOLS), wanted)
     tools = [each.tool for _, each in declared]
     draw.random.shuffle(tools)
-    prologue = replace(_prologue(draw, no_analysis=0.07), tools=tuple(tools))
+    prologue = replace(_prologue(draw, no_analysis=0.3 if is_review else 0.1), tools=tuple(tools))
     family = []
     for index in range(count):
         declare, declaration = declared[0 if skill else index % len(declared)]
@@ -156,7 +160,9 @@ def _small_talk(draw: Draw, prologue: Conversation) -> tuple[Turn, ...]:
     has_tools = bool(prologue.tools)
     counts = (0.88, 0.1, 0.02, 0.0) if has_tools else (0.66, 0.16, 0.08, 0.1)
     count = draw.random.choices([0, 1, 2, 5], counts)[0]
-    skills = _SMALL_TALK if has_tools else (*_SMALL_TALK, skills_chat.small_sum, skills_chat.small_sum)
+    skills: tuple[PlainSkill, ...] = (
+        _SMALL_TALK if has_tools else (*_SMALL_TALK, skills_chat.small_sum, skills_chat.small_sum)
+    )
     if count == 5:
         skills = (skills_chat.fact, skills_chat.emoji, skills_chat.small_sum, skills_chat.small_sum)
     return tuple(turn for _ in range(count) for turn in draw.random.choice(skills)(draw, prologue.effort))

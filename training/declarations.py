@@ -50,7 +50,9 @@ def nouns(*, is_held_out: bool) -> tuple[str, ...]:
         if re.fullmatch(rb"_[a-z]{3,10}", token) and b" " + token[1:] in ranks
     ]
     steady = sorted(
-        word for word in words if all(_copies(" ", ".", f"{verb}_{word}") for verb in ("get", "find"))
+        word
+        for word in words
+        if _copies(" ", "_", word) and all(_copies(" ", ".", f"{verb}_{word}") for verb in ("get", "find"))
     )
     random.Random(3).shuffle(steady)
     # From a fixed share, as the held-out words (`words.py`).
@@ -77,6 +79,15 @@ def _function_name(draw: Draw, noun: str) -> str:
 def _parameter_name(draw: Draw, *usual: str) -> str:
     """Return one of the `usual` names, or any word, so that it has to be looked up."""
     return draw.identifier() if draw.chance(0.15) else draw.pick(*usual)
+
+
+def _description(draw: Draw, *telling: str) -> str:
+    """Return one of the `telling` descriptions, or one that tells nothing, so that a tool has to be known by its name."""
+    if draw.chance(0.45):
+        return draw.pick(*telling)
+    return draw.pick(
+        "", "Look it up.", "Ask the server.", "Returns a value.", f"{draw.phrase(draw.random.randint(1, 6))}."
+    )
 
 
 _TITLED = 0.25  # of schemas, as pydantic and the libraries on it write them
@@ -108,10 +119,10 @@ def object_schema(
 def lookup(draw: Draw) -> Declaration:
     """Declare a function of one string, such as `get_price(item)`."""
     noun, parameter = draw_noun(draw), _parameter_name(draw, *PARAMETER_NAMES)
-    description = draw.pick(
-        f"Gets the {noun} of a {parameter}.", f"Returns the {noun} for the {parameter}.", f"Look up the {noun}.",
+    description = _description(
+        draw, f"Gets the {noun} of a {parameter}.", f"Returns the {noun} for the {parameter}.", f"Look up the {noun}.",
         f"{noun.capitalize()} lookup", f"Get {noun} by {parameter}", f"Return the {noun}.",
-        f"{noun.capitalize()} of {draw.phrase(4)}", "",
+        f"{noun.capitalize()} of {draw.phrase(4)}",
     )  # fmt: skip
     declared: dict[str, Any] = {"type": "string"}
     if draw.chance(0.4):
@@ -179,8 +190,8 @@ def arithmetic(draw: Draw) -> Declaration:
 def parameterless(draw: Draw) -> Declaration:
     """Declare a function without parameters."""
     noun = draw.pick("time", "date", draw_noun(draw), draw_noun(draw))
-    description = draw.pick(
-        f"Return the {noun}.", f"Get the current {noun}.", f"Current {noun}", f"Returns the {noun}"
+    description = _description(
+        draw, f"Return the {noun}.", f"Get the current {noun}.", f"Current {noun}", f"Returns the {noun}"
     )
     return Declaration(Tool(_function_name(draw, noun), description, None), noun)
 
@@ -191,7 +202,7 @@ def typed(draw: Draw) -> Declaration:
     kinds = [draw.pick("string", "string", "integer", "number", "boolean") for _ in names]
     noun = draw_noun(draw)
     properties = {name: {"type": kind} for name, kind in zip(names, kinds, strict=True)}
-    description = draw.pick(f"Find the {noun}.", f"Compute the {noun}.", f"{noun.capitalize()}.")
+    description = _description(draw, f"Find the {noun}.", f"Compute the {noun}.", f"{noun.capitalize()}.")
     tool = Tool(_function_name(draw, noun), description, object_schema(draw, properties))
     return Declaration(tool, noun, tuple(names))
 

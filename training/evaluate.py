@@ -65,7 +65,7 @@ class Evaluation:
                 text = FINAL_HEADER + text
             tally.num_tokens += len(completion)
             tally.completions += 1
-            tally.valid += _is_valid(text, completion[-1], conversation)
+            tally.valid += is_valid(text, completion[-1], conversation)
             end = next((i + 1 for i, step in enumerate(steps) if is_from_tool(step)), len(steps))
             expected = [step for step in steps[:end] if not is_from_tool(step)]
             parts = text.split(START)
@@ -85,7 +85,8 @@ class Evaluation:
             self.analysis_tokens[effort].append(len(encode(parts[0])) - 4)
 
 
-def _is_valid(text: str, last: int, conversation: Conversation) -> bool:
+def is_valid(text: str, last: int, conversation: Conversation) -> bool:
+    """Tell whether a completion, whose last token is `last`, is valid Harmony and ends as `conversation` allows."""
     if last not in ENDS:
         return False
     try:

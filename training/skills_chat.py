@@ -155,7 +155,10 @@ def echo(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Repeat the user's words."""
     kind = draw.random.random()
     if kind < 0.65:
-        text = draw.phrase(draw.random.randint(1, 8))
+        words = draw.phrase(draw.random.randint(1, 8)).split()
+        if draw.chance(0.12):  # the same word twice
+            words.insert(draw.random.randint(0, len(words)), draw.pick(*words))
+        text = " ".join(words)
     elif kind < 0.8:
         text = draw.foreign_phrase()
     else:

@@ -7,13 +7,13 @@ def _split(text: str) -> list[str]:
 
 HELD_OUT_NAMES = _split("""
 Nicole, Frida, Albert, Arthur, Barry, Bernard, Caroline, Charlotte, Eleanor, Ernest, Joan, Joseph, Norman, Patrick,
-Simon, Stephen, Sylvia, Virginia, William, Hannah, Monica, Alex, Simone, Nathan, Jonas, Martin, Adrian, Colin, Kevin,
+Simon, Stephen, Sylvia, Virginia, Hannah, Monica, Alex, Simone, Nathan, Jonas, Martin, Adrian, Colin, Kevin,
 Mason, Ursula, Quentin, Bruno, Greta, Igor, Judith, Marcel, Ralph, Tanya, Stella, Dmitri, Camille, Edgar
 """)
 HELD_OUT_CITIES = _split("""
 Austin, Phoenix, Detroit, Philadelphia, Buffalo, Cleveland, Orlando, Sacramento, Memphis, Brighton, Manchester,
 Liverpool, Newcastle, Victoria, Wellington, Lancaster, Richmond, Jackson, Lincoln, Madison, Columbus, Charleston,
-Springfield, Georgetown, San Diego, Durham, Essex, Sussex, Norfolk, Albany, Hampton, Windsor, Alexandria, Darwin,
+Springfield, Georgetown, Durham, Essex, Sussex, Norfolk, Albany, Hampton, Windsor, Alexandria, Darwin,
 Adelaide, Brisbane, Aurora, Arlington, Oakland, Savannah, Portland, Kingston, Kiev, Dakar, Perth,
 Turin, Leipzig, Bergen, Baghdad, Salem, Granada
 """)
@@ -27,7 +27,7 @@ Kofi, Leila, Omar, Priya, Raj, Sven, Uma, Wei, Yara, Grete, Lars, Freya, Nils, A
 Balint, Andrea, Luca, Giulia, Marco, Chiara, Pierre, Chloe, Louis, Manon, Hans, Jurgen, Anton, Fatima, Ahmed, Layla,
 Elif, Amara, Chidi, Zuri, Kwame, Thandi, Arjun, Meera, Anika, Rohan, Jun, Kenji, Sakura, Somchai, Putri, Camila,
 Valentina, Santiago, Isabella, Thiago, Emily, Jessica, Michael, James, Sarah, Ashley, Amanda, Brian, Jason, Justin,
-Megan, Ethan, Aiden, Chris, Matt, Tim, Dan, Nick, Joe, Jim, Liz, Beth, Amy
+Megan, Ethan, Aiden, Chris, Matt, Tim, Dan, Nick, Joe, Jim, Liz, Beth, Amy, William
 """)
 CITIES = _split("""
 Paris, London, Berlin, Madrid, Rome, Vienna, Prague, Tokyo, Kyoto, Osaka, Beijing, Shanghai, Delhi, Mumbai, Cairo,
@@ -41,5 +41,5 @@ Zagreb, Belgrade, Sofia, Vilnius, Tbilisi, Baku, Tehran, Jerusalem, Tel Aviv, Am
 Saigon, Taipei, Nagoya, Sapporo, Fukuoka, Hiroshima, Nara, Nanjing, Harbin, Honolulu, Vancouver, Nashville,
 New Orleans, Bogota, Cusco, La Paz, Montevideo, Accra, Algiers, Casablanca, Tripoli, Khartoum, Harare, Maputo,
 Johannesburg, Basel, Bern, Stuttgart, Nuremberg, Ghent, Bordeaux, Toulouse, Bologna, Krakow, Gdansk, Brno, Malmo,
-Uppsala, Belfast, Bath, Canberra
+Uppsala, Belfast, Bath, Canberra, Ankara, Havana, San Diego
 """)

@@ -45,9 +45,16 @@ def is_held_out_number(number: int) -> bool:
 
 @cache
 def own_words() -> frozenset[str]:
-    """Return the words, in lower case, of the corpus's own sentences, names and lists: all that its source files hold."""
+    """Return the words of the corpus's own sentences, names and lists and the tokens that spell them, in lower case.
+
+    They are all that its source files hold. `inform`, of `informally`, is known as something else than a name too.
+    """
     sources = Path(__file__).parent.glob("*.py")
-    return frozenset(word.lower() for path in sources for word in re.findall("[A-Za-z]+", path.read_text()))
+    words = {word for path in sources for word in re.findall("[A-Za-z]+", path.read_text())}
+    spelled = {
+        encoding().decode([token]).strip() for word in words for token in encode(word) + encode(f" {word}")
+    }
+    return frozenset(word.lower() for word in words | spelled)
 
 
 class _RareWords:
