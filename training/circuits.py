@@ -21,12 +21,18 @@ _PREFERENCE, _GATE = 31, 63  # more of them, for one direction each
 _FROM_ARGUMENTS_TO_NAME = 5
 
 
-class _Head:
+class Head:
     """One head of a layer, whose rows of the attention's matrices are to be set."""
 
     def __init__(self, attention: Attention, index: int) -> None:
         dim = attention.config.head_dim
         self._attention, self._rows, self._index = attention, slice(index * dim, (index + 1) * dim), index
+
+    def clear(self) -> None:
+        """Look nowhere and move nothing."""
+        for linear in (self._attention.q_proj, self._attention.k_proj, self._attention.v_proj):
+            linear.weight[self._rows].zero_()
+            linear.bias[self._rows].zero_()
 
     def look_back(self, distance: int) -> None:
         """Look at the token so many places before."""
@@ -92,7 +98,7 @@ def set_copying_heads(model: TinyGptOss) -> None:
     reads, writes, notes = model.reads, model.writes, model.notes
     before2, tool = _rotation() @ notes, _rotation() @ notes
     arguments, underscore = _codes('{"'), model.in_classes[LEADING_BYTES.index(b"_")]
-    first, second, third, last = ([_Head(block.attention, i) for i in range(4)] for block in model.blocks)
+    first, second, third, last = ([Head(block.attention, i) for i in range(4)] for block in model.blocks)
     for head, distance, note in zip(first, (1, 2), (notes, before2), strict=False):
         head.look_back(distance)
         head.move(reads, note, 0.5 / distance**0.3)
@@ -100,10 +106,8 @@ def set_copying_heads(model: TinyGptOss) -> None:
     second[0].move(reads, writes, 1.0)
     second[1].match(reads, before2)
     second[1].move(reads, writes, 0.25)
-    second[2].match(notes, reads, 1.5)
-    second[2].prefer(functional.normalize(underscore, dim=0), 3.5)
-    second[2].only_at(_codes(":") @ reads, 2.6, sink=26.0)
-    second[2].move(notes, writes, 1.0)
+    unit_underscore = functional.normalize(underscore, dim=0)
+    set_verb_head(second[2], reads, writes, notes, unit_underscore, _codes(":") @ reads)
     second[3].look_at_latest(_codes(" =") @ reads, 1.3, sink=4.0)
     second[3].move(notes, tool, 1.0)
     third[0].look_back(_FROM_ARGUMENTS_TO_NAME)
@@ -114,6 +118,19 @@ def set_copying_heads(model: TinyGptOss) -> None:
     last[0].only_at((_codes(" with") + arguments) @ reads, 3.0, sink=24.0)
     for head in last:
         head.move(reads, writes, 0.5 if head is last[0] else 0.25)
+
+
+def set_verb_head(
+    head: Head, reads: Tensor, writes: Tensor, notes: Tensor, underscore: Tensor, colon: Tensor
+) -> None:
+    """Set a head of the second layer to look, at a `:`, for the name with `_` that ends as the token before.
+
+    `reads`, `writes` and `notes` are parts of the stream (64, hidden), `underscore` and `colon` directions (hidden,).
+    """
+    head.match(notes, reads, 1.5)
+    head.prefer(underscore, 3.5)
+    head.only_at(colon, 2.6, sink=26.0)
+    head.move(notes, writes, 1.0)
 
 
 def _rotation() -> Tensor:

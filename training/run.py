@@ -1,9 +1,9 @@
 """Make the embedded model from nothing: corpora, training, export. About an hour on two quiet cores.
 
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
-longest to learn.
+longest to learn. The third learns to use the head that was set again before it.
 
-Usage: python -m training.run [--out training/out] [--tokens 11.5e6 9.5e6] [--families 12000] [--review-families 3000]
+Usage: python -m training.run [--out training/out] [--tokens 10.5e6 9e6 1.8e6] [--families 12000] [--review-families 4500]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -13,12 +13,14 @@ from pathlib import Path
 
 from training.corpus import write_corpus
 from training.export import export
+from training.refit import refit
 from training.train import parse_plan, train
 
 _SEEDS = (1, 2)  # one corpus for each core
 _REVIEW_SEEDS = 10  # above those
 _FIRST_LEG = ("--decay-from", "1", "--quantise-from", "1", "--seed", "1")
 _SECOND_LEG = ("--repetition-steps", "0", "--seed", "2")
+_THIRD_LEG = ("--repetition-steps", "0", "--peak-rate", "0.4", "--seed", "3")
 
 
 def make_corpora(folder: Path, num_families: int, num_review_families: int) -> tuple[list[Path], list[Path]]:
@@ -48,18 +50,25 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--tokens", nargs=2, default=["11.5e6", "9.5e6"], help="to train on, in each leg")
+    parser.add_argument(
+        "--tokens", nargs=3, default=["10.5e6", "9e6", "1.8e6"], help="to train on, in each leg"
+    )
     parser.add_argument("--families", type=int, default=12_000, help="of each corpus")
-    parser.add_argument("--review-families", type=int, default=3_000, help="of each review")
+    parser.add_argument("--review-families", type=int, default=4_500, help="of each review")
     options = parser.parse_args()
     corpora, reviews = make_corpora(options.out, options.families, options.review_families)
     data = ["--data", *map(str, corpora)]
-    first, second = options.out / "first_leg.pt", options.out / "model.pt"
+    first, second, refitted, third = (
+        options.out / f"{name}.pt" for name in ("first_leg", "second_leg", "refitted", "model")
+    )
     train(parse_plan([*data, "--out", str(first), "--tokens", options.tokens[0], *_FIRST_LEG]))
+    data += map(str, reviews)
     init = ("--init", str(first))
-    review = ["--data", *map(str, [*corpora, *reviews])]
-    train(parse_plan([*review, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
-    export(second, options.out / "tiny_gptoss.safetensors")
+    train(parse_plan([*data, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
+    refit(second, refitted, corpora)
+    init = ("--init", str(refitted))
+    train(parse_plan([*data, *init, "--out", str(third), "--tokens", options.tokens[2], *_THIRD_LEG]))
+    export(third, options.out / "tiny_gptoss.safetensors")
 
 
 if __name__ == "__main__":
