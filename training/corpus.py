@@ -114,7 +114,7 @@ def _tool_family(
     declared = _declarations(draw, draw.random.choice(_REVIEW_TOOLS if is_review else _TOOLS), wanted)
     tools = [each.tool for _, each in declared]
     draw.random.shuffle(tools)
-    prologue = replace(_prologue(draw, no_analysis=0.3 if is_review else 0.1), tools=tuple(tools))
+    prologue = replace(_prologue(draw, no_analysis=0.5 if is_review else 0.1), tools=tuple(tools))
     family = []
     for index in range(count):
         declare, declaration = declared[0 if skill else index % len(declared)]

@@ -13,6 +13,23 @@ _COMMON_WORDS = (
     "the", "a", "of", "in", "to", "and", "is", "how", "why", "do", "you", "can", "please", "my", "for", "with", "on",
     "write", "make", "me", "what", "it", "this", "that", "which", "are", "be", "as", "not", "from", "give", "show",
 )  # fmt: skip
+_SPOKEN_WORDS = (
+    "yes",
+    "no",
+    "ok",
+    "hello",
+    "one",
+    "two",
+    "three",
+    "test",
+    "good",
+    "day",
+    "stop",
+    "go",
+    "up",
+    "down",
+    "left",
+)
 _DEMO = "I am only the tiny demo model of this server"
 
 
@@ -154,15 +171,17 @@ def _count(draw: Draw, effort: Effort, first: int, last: int) -> tuple[Turn, ...
 def echo(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Repeat the user's words."""
     kind = draw.random.random()
-    if kind < 0.65:
+    if kind < 0.5:
         words = draw.phrase(draw.random.randint(1, 8)).split()
-        if draw.chance(0.12):  # the same word twice
-            words.insert(draw.random.randint(0, len(words)), draw.pick(*words))
-        text = " ".join(words)
+    elif kind < 0.65:
+        words = [draw.pick(*_COMMON_WORDS, *_SPOKEN_WORDS) for _ in range(draw.random.randint(1, 8))]
     elif kind < 0.8:
-        text = draw.foreign_phrase()
+        words = draw.foreign_phrase().split()
     else:
-        text = " ".join(draw.random.choice(list(EMOJI.values())) for _ in range(draw.random.randint(1, 4)))
+        words = [draw.pick(*EMOJI.values()) for _ in range(draw.random.randint(1, 4))]
+    if draw.chance(0.2):  # the same word twice
+        words.insert(draw.random.randint(0, len(words)), draw.pick(*words))
+    text = " ".join(words)
     user = draw.pick(f"Repeat after me: {text}", f"Say: {text}", f"Echo: {text}", f"Repeat: {text}")
     return _one(user, answer(reason(effort, "Repeat the text."), text))
 

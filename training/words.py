@@ -163,16 +163,12 @@ class Draw:
 
     def city(self) -> str:
         """Return a city's name."""
-        if self.is_held_out:
-            return (
-                self.rare_word(capitalised=True)
-                if self.chance(0.4)
-                else self.random.choice(self._held_cities)
-            )
         kind = self.random.random()
-        if kind < 0.3:
+        if kind < (0.4 if self.is_held_out else 0.3):
             words = self.random.choice([1, 1, 1, 2])
             return " ".join(self.rare_word(capitalised=True) for _ in range(words))
+        if self.is_held_out:
+            return self.random.choice(self._held_cities)
         return self.random.choice(self._unsteady_cities if kind < 0.7 else CITIES)
 
     def number(self) -> int:

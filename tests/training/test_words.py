@@ -40,3 +40,10 @@ def test_the_corpus_draws_nothing_that_is_held_out() -> None:
     assert set(nouns(is_held_out=False)) & set(nouns(is_held_out=True)) == set()
     large = {number for number in (trained.number() for _ in range(2000)) if number > 20}
     assert large & {held_out.number() for _ in range(2000)} == set()
+
+
+def test_the_evaluation_draws_cities_of_two_words_that_the_corpus_does_not_have() -> None:
+    held_out, trained = Draw(1, is_held_out=True), Draw(2)
+    words = {word for city in (held_out.city() for _ in range(1000)) if " " in city for word in city.split()}
+    assert len(words) > 50
+    assert words & {word for city in (trained.city() for _ in range(5000)) for word in city.split()} == set()
