@@ -4,6 +4,8 @@ The stream of 192 dimensions has three parts of 64: what a token is (`reads`), w
 before (`notes`). A note is the codeword of another token, turned by a rotation of its own, so that several fit into one part.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -15,10 +17,20 @@ from training.words import encode
 
 _FAST = 8  # rotations quick enough to tell one position from the next
 _MIDDLE = range(6, 10)  # rotations that tell ten positions from thirty
+CODE_LENGTH = 11.0  # of a codeword in the stream that a layer sees
 _SLOW = torch.cat([torch.arange(14, 31), torch.arange(46, 63)])  # dimensions that hardly rotate
 _PREFERENCE, _GATE = 31, 63  # more of them, for one direction each
 # Tokens from the `{"` of `get_price <|constrain|>json<|message|>{"` back to `_price`.
 _FROM_ARGUMENTS_TO_NAME = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """Parts of the stream, (64, hidden): what a token is, what comes next, and what stood before."""
+
+    reads: Tensor
+    writes: Tensor
+    notes: Tensor
 
 
 class Head:
@@ -81,6 +93,16 @@ class Head:
         self._attention.v_proj.weight[self._rows] = source
         self._attention.o_proj.weight[:, self._rows] = scale * target.T
 
+    def mark(self, mark: Tensor) -> None:
+        """Add `mark` (hidden,) to the stream where the head looks at anything, for one dimension less of what it moves."""
+        values, out = self._attention.v_proj, self._attention.o_proj.weight[:, self._rows]
+        basis, _ = torch.linalg.qr(torch.randn(CODE_BITS, CODE_BITS))
+        values.weight[self._rows] = basis.T @ values.weight[self._rows]
+        out.copy_(out @ basis)
+        last = self._rows.stop - 1
+        values.weight[last], values.bias[last] = 0.0, 1.0
+        out[:, -1] = mark
+
 
 @torch.no_grad()
 def set_copying_heads(model: TinyGptOss) -> None:
@@ -107,7 +129,7 @@ def set_copying_heads(model: TinyGptOss) -> None:
     second[1].match(reads, before2)
     second[1].move(reads, writes, 0.25)
     unit_underscore = functional.normalize(underscore, dim=0)
-    set_verb_head(second[2], reads, writes, notes, unit_underscore, _codes(":") @ reads)
+    set_verb_head(second[2], Parts(reads, writes, notes), unit_underscore, _codes(":") @ reads)
     second[3].look_at_latest(_codes(" =") @ reads, 1.3, sink=4.0)
     second[3].move(notes, tool, 1.0)
     third[0].look_back(_FROM_ARGUMENTS_TO_NAME)
@@ -121,16 +143,33 @@ def set_copying_heads(model: TinyGptOss) -> None:
 
 
 def set_verb_head(
-    head: Head, reads: Tensor, writes: Tensor, notes: Tensor, underscore: Tensor, colon: Tensor
+    head: Head,
+    parts: Parts,
+    underscore: Tensor,
+    after_noun: Tensor,
+    *,
+    scale: float = 1.5,
+    sink: float = 26.0,
 ) -> None:
-    """Set a head of the second layer to look, at a `:`, for the name with `_` that ends as the token before.
+    """Set a head of the second layer to look, after a noun, for the name with `_` that ends so, and bring what is before it.
 
-    `reads`, `writes` and `notes` are parts of the stream (64, hidden), `underscore` and `colon` directions (hidden,).
+    `underscore` and `after_noun` are directions (hidden,).
     """
-    head.match(notes, reads, 1.5)
+    head.match(parts.notes, parts.reads, scale)
     head.prefer(underscore, 3.5)
-    head.only_at(colon, 2.6, sink=26.0)
-    head.move(notes, writes, 1.0)
+    head.only_at(after_noun, 2.6, sink)
+    head.move(parts.notes, parts.writes, 1.0)
+
+
+def set_call_head(head: Head, *, found: Tensor, functions: Tensor, verbs: Tensor, writes: Tensor) -> None:
+    """Set a head of the last layer to look, at `functions`, for the latest place where a verb was found, and bring it.
+
+    `found` and `functions` are directions (hidden,), `verbs` and `writes` parts of the stream (64, hidden).
+    """
+    head.look_at_latest(found, 0.9, sink=0.0)
+    head.prefer(found, 3.6)
+    head.only_at(functions, 2.5, sink=32.0)
+    head.move(verbs, writes, 1.0)
 
 
 def _rotation() -> Tensor:

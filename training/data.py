@@ -162,6 +162,19 @@ def make_batch(token_ids: Ids, weights: Ids, branches: list[Ids]) -> Batch:
     return Batch(token_ids, positions, predicting, token_ids[following], weights[following], inner, last)
 
 
+@dataclass(frozen=True, slots=True)
+class Family:
+    """Conversations with one prologue: token ids, weights in the loss and branches, each (N,); branch 0 is the prologue."""
+
+    token_ids: Ids
+    weights: Ids
+    branches: Ids
+
+    def batch(self) -> Batch:
+        """Return the family alone as a batch."""
+        return make_batch(self.token_ids, self.weights, [self.branches])
+
+
 class Corpus:
     """The token ids of all families.
 
@@ -221,11 +234,17 @@ class Corpus:
             for first in rng.permutation(len(groups) // num_processes) * num_processes:
                 yield self._batch(groups[first + rank])
 
+    def family(self, index: int) -> Family:
+        """Return the family number `index`."""
+        part = self._tokens(index)
+        columns = (self.token_ids[part], self._weights[part], self._branches[part])
+        return Family(*(column.astype(np.int64) for column in columns))
+
     def _batch(self, indices: list[int]) -> Batch:
-        slices = [self._tokens(index) for index in indices]
-        token_ids = np.concatenate([self.token_ids[part] for part in slices]).astype(np.int64)
-        weights = np.concatenate([self._weights[part] for part in slices]).astype(np.int64)
-        return make_batch(token_ids, weights, [self._branches[part].astype(np.int64) for part in slices])
+        families = [self.family(index) for index in indices]
+        token_ids = np.concatenate([family.token_ids for family in families])
+        weights = np.concatenate([family.weights for family in families])
+        return make_batch(token_ids, weights, [family.branches for family in families])
 
     def repetition_batch(self, rng: np.random.Generator) -> Batch:
         """Return random tokens that are repeated: copying, before any language."""

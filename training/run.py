@@ -1,9 +1,9 @@
 """Make the embedded model from nothing: corpora, training, export. About an hour on two quiet cores.
 
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
-longest to learn. The third learns to use the head that was set again before it.
+longest to learn. The third learns to use the heads that were set again before it.
 
-Usage: python -m training.run [--out training/out] [--tokens 10.5e6 9e6 1.8e6] [--families 12000] [--review-families 4500]
+Usage: python -m training.run [--out training/out] [--tokens 10e6 8.4e6 3.4e6] [--families 12000] [--review-families 4500]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -51,7 +51,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
     parser.add_argument(
-        "--tokens", nargs=3, default=["10.5e6", "9e6", "1.8e6"], help="to train on, in each leg"
+        "--tokens", nargs=3, default=["10e6", "8.4e6", "3.4e6"], help="to train on, in each leg"
     )
     parser.add_argument("--families", type=int, default=12_000, help="of each corpus")
     parser.add_argument("--review-families", type=int, default=4_500, help="of each review")
@@ -65,7 +65,7 @@ def main() -> None:
     data += map(str, reviews)
     init = ("--init", str(first))
     train(parse_plan([*data, *init, "--out", str(second), "--tokens", options.tokens[1], *_SECOND_LEG]))
-    refit(second, refitted, corpora)
+    refit(second, refitted, [*corpora, *reviews])
     init = ("--init", str(refitted))
     train(parse_plan([*data, *init, "--out", str(third), "--tokens", options.tokens[2], *_THIRD_LEG]))
     export(third, options.out / "tiny_gptoss.safetensors")
