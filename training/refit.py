@@ -137,7 +137,7 @@ def refit_heads(model: TinyGptOss, corpus: Corpus) -> None:
     verb_head.mark(_unused(observer.look(3).stream))
     seen = observer.look(3)
     found = seen.is_after_noun
-    call_head = Head(model.blocks[3].attention, 0)  # the one for parameters, which is unlearned too
+    call_head = Head(model.blocks[3].attention, 0)  # the one for parameters, which are found without it
     call_head.clear()
     set_call_head(
         call_head,

@@ -14,22 +14,8 @@ _COMMON_WORDS = (
     "write", "make", "me", "what", "it", "this", "that", "which", "are", "be", "as", "not", "from", "give", "show",
 )  # fmt: skip
 _SPOKEN_WORDS = (
-    "yes",
-    "no",
-    "ok",
-    "hello",
-    "one",
-    "two",
-    "three",
-    "test",
-    "good",
-    "day",
-    "stop",
-    "go",
-    "up",
-    "down",
-    "left",
-)
+    "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left",
+)  # fmt: skip
 _DEMO = "I am only the tiny demo model of this server"
 
 
