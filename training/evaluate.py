@@ -60,12 +60,12 @@ class Evaluation:
         opened = opening(conversation)
         while steps:
             completion = self._complete(prompt + opened)
-            text = encoding().decode(completion)
-            if opened.endswith(FINAL_HEADER):
-                text = FINAL_HEADER + text
             tally.num_tokens += len(completion)
             tally.completions += 1
-            tally.valid += is_valid(text, completion[-1], conversation)
+            if opened.endswith(FINAL_HEADER):
+                completion = encode(FINAL_HEADER) + completion
+            tally.valid += is_valid(completion, conversation)
+            text = encoding().decode(completion)
             end = next((i + 1 for i, step in enumerate(steps) if is_from_tool(step)), len(steps))
             expected = [step for step in steps[:end] if not is_from_tool(step)]
             parts = text.split(START)
@@ -85,12 +85,12 @@ class Evaluation:
             self.analysis_tokens[effort].append(len(encode(parts[0])) - 4)
 
 
-def is_valid(text: str, last: int, conversation: Conversation) -> bool:
-    """Tell whether a completion, whose last token is `last`, is valid Harmony and ends as `conversation` allows."""
-    if last not in ENDS:
+def is_valid(completion: list[int], conversation: Conversation) -> bool:
+    """Tell whether the tokens of a completion are valid Harmony and end as `conversation` allows."""
+    if completion[-1] not in ENDS:
         return False
     try:
-        messages = encoding().parse_messages_from_completion_tokens(encode(text), Role.ASSISTANT, strict=True)
+        messages = encoding().parse_messages_from_completion_tokens(completion, Role.ASSISTANT, strict=True)
     except HarmonyError:
         return False
     recipients = {f"functions.{tool.name}" for tool in conversation.tools} | (
