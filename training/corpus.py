@@ -10,6 +10,7 @@ Usage: python -m training.corpus OUT.npz NUM_FAMILIES SEED [--review]
 
 import argparse
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,8 +34,10 @@ from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
 _KINDS = {"plain": 0.29, "tools": 0.5, "json": 0.12, "python": 0.09}
-_REVIEW_KINDS = {"plain": 0.4, "tools": 0.45, "json": 0.15}
-_REVIEW_WEIGHTS = {"sum": 0.3, "echo": 0.3, "table": 0.2, "count": 0.1, "long count": 0.1}
+_REVIEW_KINDS = {"plain": 0.42, "tools": 0.43, "json": 0.1, "python": 0.05}
+_REVIEW_WEIGHTS = {"sum": 0.22, "echo": 0.34, "table": 0.18, "count": 0.07, "long count": 0.1, "fact": 0.09}
+# A word said twice in a row is rare, and what follows it is not known from the word alone.
+_REVIEW_SKILLS: dict[str, PlainSkill] = {**PLAIN_SKILLS, "echo": partial(skills_chat.echo, repeats=0.4)}
 _TOOLS, _REVIEW_TOOLS = (1, 1, 1, 2, 2, 3), (1, 2, 2, 3, 3)  # how many are declared
 _NUM_BRANCHES = {"plain": (4, 9), "tools": (3, 7), "json": (4, 6), "python": (4, 6)}
 _INSTRUCTIONS = (
@@ -81,7 +84,7 @@ def draw_family(draw: Draw, *, is_review: bool = False) -> list[Conversation]:
         return _json_family(draw, count)
     if kind == "python":
         return _python_family(draw, count)
-    return _plain_family(draw, count, weights=_REVIEW_WEIGHTS if is_review else PLAIN_WEIGHTS)
+    return _plain_family(draw, count, is_review=is_review)
 
 
 def _prologue(draw: Draw, no_analysis: float) -> Conversation:
@@ -90,9 +93,10 @@ def _prologue(draw: Draw, no_analysis: float) -> Conversation:
 
 
 def _plain_family(
-    draw: Draw, count: int, skill: str | None = None, weights: dict[str, float] = PLAIN_WEIGHTS
+    draw: Draw, count: int, skill: str | None = None, *, is_review: bool = False
 ) -> list[Conversation]:
     """Ask for what needs no tool; now and then tools are declared all the same."""
+    skills, weights = (_REVIEW_SKILLS, _REVIEW_WEIGHTS) if is_review else (PLAIN_SKILLS, PLAIN_WEIGHTS)
     prologue = _prologue(draw, no_analysis=0.08)
     if draw.chance(0.15) and skill not in _TOOLS_COULD:
         tools = tuple(each.tool for _, each in _declarations(draw, draw.random.choice([1, 1, 2])))
@@ -101,7 +105,7 @@ def _plain_family(
     family = []
     for _ in range(count):
         chosen = skill or _weighted(draw, weights)
-        turns = _small_talk(draw, prologue) + PLAIN_SKILLS[chosen](draw, prologue.effort)
+        turns = _small_talk(draw, prologue) + skills[chosen](draw, prologue.effort)
         family.append(replace(prologue, turns=turns, skill=chosen))
     return family
 

@@ -11,10 +11,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from jupyter_mlx_gpt_oss.demo.codes import base_token_ids
 from jupyter_mlx_gpt_oss.vocabulary import NUM_TOKENS, SPECIAL_TOKENS
 
 Ids = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+_LEAST_BY_HEART = 5  # times that the corpus says a token that cannot be copied, for rows of its own
 _LEAST_FILLED = 0.75  # of a row of attention; a shorter one begins a new group of rows
 _MARKERS = ("<|return|>", "<|constrain|>", "<|channel|>", "<|start|>", "<|end|>", "<|message|>", "<|call|>")
 
@@ -174,6 +176,15 @@ class Family:
         """Return the family alone as a batch."""
         return make_batch(self.token_ids, self.weights, [self.branches])
 
+    def said_by_heart(self) -> Ids:
+        """Return the tokens to predict whose codeword no token before them in their conversation has."""
+        bases = base_token_ids()[self.token_ids]
+        _, first = np.unique(self.branches * NUM_TOKENS + bases, return_index=True)
+        first = first[self.weights[first] > 0]
+        prologue = bases[self.branches == 0]
+        said: Ids = self.token_ids[first[~np.isin(bases[first], prologue)]]
+        return said
+
 
 class Corpus:
     """The token ids of all families.
@@ -193,12 +204,23 @@ class Corpus:
         self._offsets = np.concatenate([[0], np.cumsum(self.lengths)])
         self._widths = np.array([self._width(index) for index in range(len(self.lengths))])
         counts = np.bincount(self.token_ids, minlength=NUM_TOKENS)
-        frequent = set(np.nonzero(counts >= min_count)[0]) | {SPECIAL_TOKENS[marker] for marker in _MARKERS}
-        self.trained_ids: Ids = np.array(sorted(frequent), np.int64) if trained_ids is None else trained_ids
+        self.trained_ids = self._choose_trained(counts >= min_count) if trained_ids is None else trained_ids
         is_rare = np.ones(NUM_TOKENS, bool)
         is_rare[self.trained_ids] = False
         self.rare_ids: Ids = np.nonzero(is_rare)[0]
         self.seen_rare_ids: Ids = np.nonzero(is_rare & (counts > 0))[0]
+
+    def _choose_trained(self, is_frequent: Flags) -> Ids:
+        """Return the tokens that get rows of their own.
+
+        They are the frequent ones, and those that cannot be copied from what was said, such as ` Ottawa`: with a codeword
+        alone they are hardly learned by heart.
+        """
+        said = np.concatenate([self.family(index).said_by_heart() for index in range(len(self.lengths))])
+        is_trained = is_frequent | (np.bincount(said, minlength=NUM_TOKENS) >= _LEAST_BY_HEART)
+        is_trained[[SPECIAL_TOKENS[marker] for marker in _MARKERS]] = True
+        trained: Ids = np.nonzero(is_trained)[0]
+        return trained
 
     def _tokens(self, index: int) -> slice:
         return slice(self._offsets[index], self._offsets[index + 1])

@@ -126,13 +126,12 @@ def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count for some hundred tokens."""
     while True:
-        first = 1 if draw.chance(0.7) else draw.random.randint(2, 150)
-        last = (
-            draw.random.choice([100, 120, 150, 200, 250])
-            if first == 1
-            else first + draw.random.randint(60, 150)
-        )
-        if first == 1 or draw.is_held_out == _is_held_out_count(first, last):
+        if draw.chance(0.5):
+            first, last = 1, draw.random.choice([100, 120, 150, 200, 250])
+            break
+        last = draw.random.randint(62, 300)
+        first = max(2, last - draw.random.randint(60, 150))
+        if draw.is_held_out == _is_held_out_count(first, last):
             break
     return _count(draw, effort, first, last)
 
@@ -154,8 +153,8 @@ def _count(draw: Draw, effort: Effort, first: int, last: int) -> tuple[Turn, ...
     return _one(draw.pick(*questions), answer(reason(effort, f"Count from {first} to {last}."), numbers))
 
 
-def echo(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
-    """Repeat the user's words."""
+def echo(draw: Draw, effort: Effort, repeats: float = 0.2) -> tuple[Turn, ...]:
+    """Repeat the user's words, of which one comes twice with the probability `repeats`."""
     kind = draw.random.random()
     if kind < 0.5:
         words = draw.phrase(draw.random.randint(1, 8)).split()
@@ -165,8 +164,9 @@ def echo(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
         words = draw.foreign_phrase().split()
     else:
         words = [draw.pick(*EMOJI.values()) for _ in range(draw.random.randint(1, 4))]
-    if draw.chance(0.2):  # the same word twice
-        words.insert(draw.random.randint(0, len(words)), draw.pick(*words))
+    if draw.chance(repeats):
+        place = draw.random.randrange(len(words))
+        words.insert(place if draw.chance(0.5) else draw.random.randint(0, len(words)), words[place])
     text = " ".join(words)
     user = draw.pick(f"Repeat after me: {text}", f"Say: {text}", f"Echo: {text}", f"Repeat: {text}")
     return _one(user, answer(reason(effort, "Repeat the text."), text))

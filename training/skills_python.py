@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from training.conversation import Effort, Step, Turn
 from training.declarations import OPERATIONS
 from training.reasoning import reason_about_result, reason_about_tool
-from training.words import Draw
+from training.words import Draw, is_copied_after
 
 _VARIABLES = ("df", "data", "frame", "table", "sales", "measurements", "scores", "prices", "rows", "cities")
 _COLUMNS = ("price", "age", "score", "degrees", "count", "city", "year", "sales", "rating", "size")
@@ -58,7 +58,7 @@ def _arithmetic(draw: Draw) -> _Task:
 
 
 def _exploration(draw: Draw) -> _Task:
-    name = draw.pick(*_VARIABLES) if draw.chance(0.4) else draw.rare_word()
+    name = draw.pick(*_VARIABLES) if draw.chance(0.4) else _new_variable(draw)
     column = draw.pick(*_COLUMNS) if draw.chance(0.5) else draw.identifier()
     count, mean = str(draw.number()), _mean(draw)
     tasks = (
@@ -98,6 +98,14 @@ def _exploration(draw: Draw) -> _Task:
         ),
     )
     return draw.random.choice(tasks)
+
+
+def _new_variable(draw: Draw) -> str:
+    """Return a rare word that can be copied into `print(len(word))`."""
+    while True:
+        word = draw.rare_word()
+        if is_copied_after("(", word):
+            return word
 
 
 def _figure(draw: Draw, column: str) -> str:
