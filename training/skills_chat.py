@@ -12,6 +12,7 @@ _GREETINGS = (
 _COMMON_WORDS = (
     "the", "a", "of", "in", "to", "and", "is", "how", "why", "do", "you", "can", "please", "my", "for", "with", "on",
     "write", "make", "me", "what", "it", "this", "that", "which", "are", "be", "as", "not", "from", "give", "show",
+    "I", "am", "we", "like", "have",
 )  # fmt: skip
 _SPOKEN_WORDS = (
     "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left",
@@ -110,7 +111,7 @@ def small_sum(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 
 
 def _is_held_out_count(first: int, last: int) -> bool:
-    return (3 * first + last) % 5 == 0
+    return last > 20 and (3 * first + last) % 5 == 0  # small counts are all trained, as small numbers are
 
 
 def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
@@ -168,6 +169,8 @@ def echo(draw: Draw, effort: Effort, repeats: float = 0.2) -> tuple[Turn, ...]:
         place = draw.random.randrange(len(words))
         words.insert(place if draw.chance(0.5) else draw.random.randint(0, len(words)), words[place])
     text = " ".join(words)
+    if kind < 0.65 and draw.chance(0.3):
+        text += draw.pick(".", ".", "!", "?")
     user = draw.pick(f"Repeat after me: {text}", f"Say: {text}", f"Echo: {text}", f"Repeat: {text}")
     return _one(user, answer(reason(effort, "Repeat the text."), text))
 
@@ -175,13 +178,7 @@ def echo(draw: Draw, effort: Effort, repeats: float = 0.2) -> tuple[Turn, ...]:
 def ignorance(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Say, in the user's words where they are clear, that this is unknown, and what the model is."""
     if draw.chance(0.6):
-        topic = draw.phrase(draw.random.randint(1, 4))
-        if draw.chance(0.3):
-            topic = f"{draw.pick('the', 'a', 'my')} {topic}"
-        user = draw.pick(
-            f"What is {topic}?", f"Tell me about {topic}.", f"Explain {topic}.", f"What do you know about {topic}?",
-            f"Who is {topic}?", f"Describe {topic}.", f"Who was {topic}?", f"Summarize {topic}.",
-        )  # fmt: skip
+        topic, user = _unknown_topic(draw)
         final = f"{_DEMO} and know little about {topic}. Load a full GPT-OSS model to learn more."
         return _one(user, answer(reason(effort, "I do not know this topic."), final))
     num_words = draw.random.randint(40, 200) if draw.chance(0.02) else draw.random.randint(2, 25)
@@ -189,6 +186,19 @@ def ignorance(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     user = " ".join(words).capitalize() + draw.pick(".", "?", "", "!")
     final = f"{_DEMO}. Try a greeting, a count, a simple question, or a tool call."
     return _one(user, answer(reason(effort, "This is outside my training."), final))
+
+
+def _unknown_topic(draw: Draw) -> tuple[str, str]:
+    """Return a topic, and a question about it that no fact answers."""
+    topic = draw.phrase(draw.random.randint(1, 4))
+    if draw.chance(0.3):
+        topic = f"{draw.pick('the', 'a', 'my')} {topic}"
+    user = draw.pick(
+        f"What is {topic}?", f"Tell me about {topic}.", f"Explain {topic}.", f"What do you know about {topic}?",
+        f"Who is {topic}?", f"Describe {topic}.", f"Who was {topic}?", f"Summarize {topic}.",
+    )  # fmt: skip
+    is_known = any(user in entry.questions for entry in FACTS)
+    return _unknown_topic(draw) if is_known else (topic, user)
 
 
 def memory(draw: Draw, effort: Effort) -> tuple[Turn, ...]:

@@ -1,6 +1,8 @@
 """Longer texts the model knows by heart; `{topic}` in a question appears again in the title of the answer."""
 
-from training.knowledge import Entry
+import re
+
+from training.knowledge import CODE, EMOJI, EMOJI_LISTS, FACTS, TABLES, Entry
 
 _POEM = """The server wakes before the dawn,
 it counts the tokens, one by one,
@@ -125,3 +127,10 @@ LONG_TEXTS = (
         "**{topic}**\n\n" + _LONG_STORY,
     ),
 )
+
+
+def words_by_heart() -> list[str]:
+    """Return the words of all that is known by heart."""
+    entries = (*FACTS, *EMOJI_LISTS, *TABLES, *CODE, *TEXTS, *LONG_TEXTS)
+    texts = [text for entry in entries for text in (*entry.questions, entry.answer)] + list(EMOJI)
+    return sorted({word for text in texts for word in re.findall("[A-Za-z]+", text)})

@@ -14,6 +14,7 @@ from openai_harmony import HarmonyEncoding, HarmonyEncodingName, load_harmony_en
 
 from jupyter_mlx_gpt_oss import vocabulary
 from jupyter_mlx_gpt_oss.demo.codes import base_token_ids, leading_classes
+from training.texts import words_by_heart
 from training.word_lists import CITIES, HELD_OUT_CITIES, HELD_OUT_NAMES, NAMES
 
 _SPECIAL_TOKENS = frozenset(vocabulary.SPECIAL_TOKENS)
@@ -111,6 +112,11 @@ def _rare_words() -> _RareWords:
     return _RareWords()
 
 
+@cache
+def _known_words() -> list[str]:
+    return [word for word in words_by_heart() if len(word) > 2 and is_steady(word)]
+
+
 class Draw:
     """A seeded source of words and numbers.
 
@@ -139,7 +145,9 @@ class Draw:
         return self.random.choice(options)
 
     def rare_word(self, *, capitalised: bool = False) -> str:
-        """Return a word of one or two rare tokens."""
+        """Return a word of one or two rare tokens, or one of those known by heart: these can be asked for too."""
+        if not (self.is_held_out or capitalised) and self.chance(0.12):
+            return self.random.choice(_known_words())
         word = self.random.choice(self._capitalised if capitalised else self._words)
         if not self.chance(0.2):
             return word

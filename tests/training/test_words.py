@@ -1,4 +1,5 @@
 import re
+from collections import Counter
 
 import pytest
 
@@ -40,6 +41,12 @@ def test_the_corpus_draws_nothing_that_is_held_out() -> None:
     assert set(nouns(is_held_out=False)) & set(nouns(is_held_out=True)) == set()
     large = {number for number in (trained.number() for _ in range(2000)) if number > 20}
     assert large & {held_out.number() for _ in range(2000)} == set()
+
+
+def test_words_of_what_is_known_by_heart_are_asked_for_as_other_words_are() -> None:
+    draw = Draw(1)
+    drawn = Counter(draw.rare_word() for _ in range(50_000))
+    assert min(drawn[word] for word in ("tea", "cat", "dog", "red", "sea", "table", "girl")) >= 3
 
 
 def test_the_evaluation_draws_cities_of_two_words_that_the_corpus_does_not_have() -> None:
