@@ -1,10 +1,12 @@
 """A Jupyter server for whoever asks for one, with a scripted engine behind the routes."""
 
+import asyncio
 import gc
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from jupyter_core.utils import ensure_event_loop
 from jupyter_server.serverapp import ServerApp
 
 from jupyter_mlx_gpt_oss.app import GptOss
@@ -24,6 +26,25 @@ def pytest_collection_finish() -> None:
     """Spare the garbage collector what lives as long as the process: it took a sixth of the time to look through that."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def jp_asyncio_loop() -> Iterator[asyncio.AbstractEventLoop | None]:
+    """A loop for the test; none while a browser is open, whose own runs from one test to the next."""
+    if _is_loop_running():
+        yield None
+        return
+    loop = ensure_event_loop()
+    yield loop
+    loop.close()
+
+
+def _is_loop_running() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,7 @@
 from benchmarks.constraint_kinds import KINDS
 from benchmarks.constraint_validity import count_valid, opened
 
-COUNT = 3
+COUNT = 2
 TEMPERATURE = 1.5
 
 

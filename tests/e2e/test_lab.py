@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.support.answer_book import ENGINE
 from tests.support.contrast import least_contrast
@@ -15,12 +15,11 @@ from tests.support.jupyter_process import JupyterProcess, jupyter_process
 from tests.support.notebook_page import (
     LOAD,
     ROOT,
-    TIMEOUT_MILLISECONDS,
     NotebookPage,
     ask_server,
     lab_arguments,
     needs_browser,
-    open_browser,
+    open_pages,
     take_picture,
 )
 from tests.support.notebook_scenes import (
@@ -61,11 +60,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]
             yield server
 
 
+@pytest.fixture(scope="module")
+def pages() -> Iterator[BrowserContext]:
+    with open_pages(1000, 760, scale=1.5) as pages:
+        yield pages
+
+
 @pytest.fixture
-def page() -> Iterator[Page]:
-    with open_browser() as browser:
-        page = browser.new_page(viewport={"width": 1000, "height": 760}, device_scale_factor=1.5)
-        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+def page(pages: BrowserContext) -> Iterator[Page]:
+    with pages.new_page() as page:
         yield page
 
 

@@ -39,7 +39,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[JupyterProcess]
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with open_browser() as browser:
         yield browser
@@ -52,16 +52,18 @@ def complaints() -> list[str]:
 
 
 @pytest.fixture
-def page(browser: Browser, server: JupyterProcess, complaints: list[str]) -> Page:
+def page(browser: Browser, server: JupyterProcess, complaints: list[str]) -> Iterator[Page]:
     """The page as somebody sees it who has logged in."""
-    context = browser.new_context(viewport=DESK, device_scale_factor=1.5)
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
-    page = context.new_page()
-    page.set_default_timeout(TIMEOUT_MILLISECONDS)
-    page.on("console", lambda message: complaints.append(message.text) if message.type == "error" else None)
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.goto(f"{server.url}gpt-oss/?token={TOKEN}")
-    return page
+    with browser.new_context(viewport=DESK, device_scale_factor=1.5) as context:
+        context.grant_permissions(["clipboard-read", "clipboard-write"])
+        page = context.new_page()
+        page.set_default_timeout(TIMEOUT_MILLISECONDS)
+        page.on(
+            "console", lambda message: complaints.append(message.text) if message.type == "error" else None
+        )
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{server.url}gpt-oss/?token={TOKEN}")
+        yield page
 
 
 def ask(server: JupyterProcess, text: str) -> Any:
@@ -133,12 +135,12 @@ def test_the_key_is_seen_when_it_is_asked_for(page: Page, server: JupyterProcess
 
 
 def test_a_stranger_logs_in_and_comes_to_the_page(browser: Browser, server: JupyterProcess) -> None:
-    page = browser.new_page()
-    page.goto(f"{server.url}gpt-oss/")
-    assert "/login" in page.url
-    page.locator("#password_input").fill(TOKEN)
-    page.locator("#login_submit").click()
-    expect(page.get_by_role("heading", name="GPT-OSS")).to_be_visible()
+    with browser.new_page() as page:
+        page.goto(f"{server.url}gpt-oss/")
+        assert "/login" in page.url
+        page.locator("#password_input").fill(TOKEN)
+        page.locator("#login_submit").click()
+        expect(page.get_by_role("heading", name="GPT-OSS")).to_be_visible()
 
 
 def test_the_page_reads_well_in_both_themes_and_on_a_phone(page: Page, server: JupyterProcess) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 
 from tests.support.jupyter_process import TOKEN, JupyterProcess
 
@@ -45,7 +45,7 @@ needs_browser = [
 
 @contextmanager
 def open_browser() -> Iterator[Browser]:
-    """Start a browser. It has to be closed before a test with an event loop begins."""
+    """Start a browser. It has to be closed before a test with an event loop of its own begins."""
     expect.set_options(timeout=TIMEOUT_MILLISECONDS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=_ARGUMENTS)
@@ -53,6 +53,15 @@ def open_browser() -> Iterator[Browser]:
             yield browser
         finally:
             browser.close()
+
+
+@contextmanager
+def open_pages(width: int, height: int, *, scale: float = 1.0) -> Iterator[BrowserContext]:
+    """Start a browser for pages of one size, which load once what they have in common."""
+    with open_browser() as browser:
+        pages = browser.new_context(viewport={"width": width, "height": height}, device_scale_factor=scale)
+        pages.set_default_timeout(TIMEOUT_MILLISECONDS)
+        yield pages
 
 
 def lab_arguments(home: Path, theme: str = "JupyterLab Light") -> list[str]:

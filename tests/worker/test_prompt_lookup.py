@@ -85,7 +85,7 @@ def test_the_tokens_are_those_without_guessing(
     for guesses in (0, 5):
         caller = Caller(model, EngineConfig(prefix_cache_bytes=1 << 30, prompt_lookup_tokens=guesses))
         caller.loop._prompt_lookup.note_draft = _never_pause  # type: ignore[method-assign]
-        caller.add("a", prompt, 150, sampling=sampling)
+        caller.add("a", prompt, 110, sampling=sampling)
         num_steps = 0
         while not caller.loop.is_idle:
             caller.loop.step()
