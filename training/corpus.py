@@ -35,7 +35,15 @@ from training.words import Draw
 MAX_BRANCH_TOKENS = 900
 _KINDS = {"plain": 0.29, "tools": 0.5, "json": 0.12, "python": 0.09}
 _REVIEW_KINDS = {"plain": 0.42, "tools": 0.43, "json": 0.1, "python": 0.05}
-_REVIEW_WEIGHTS = {"sum": 0.22, "echo": 0.34, "table": 0.18, "count": 0.07, "long count": 0.1, "fact": 0.09}
+_REVIEW_WEIGHTS = {
+    "greet": 0.04,
+    "sum": 0.16,
+    "echo": 0.4,
+    "table": 0.15,
+    "count": 0.07,
+    "long count": 0.1,
+    "fact": 0.08,
+}
 # A word said twice in a row is rare, and what follows it is not known from the word alone.
 _REVIEW_SKILLS: dict[str, PlainSkill] = {**PLAIN_SKILLS, "echo": partial(skills_chat.echo, repeats=0.4)}
 _TOOLS, _REVIEW_TOOLS = (1, 1, 1, 2, 2, 3), (1, 2, 2, 3, 3)  # how many are declared

@@ -8,14 +8,21 @@ from training.words import Draw
 _GREETINGS = (
     "Hi", "Hello", "hello", "hi", "Hey", "Hi there", "Hello there", "Hi!", "Hello!", "Good morning", "Good evening!",
     "hey there!", "Hello 👋", "Say hello", "Say hi", "ping", "Greetings", "Are you there?", "hello world", "Say hello.",
+    "How are you?", "How are you doing?", "What's up?", "Hey, how are you?", "Hi, how are you?",
+    "good morning", "good morning!", "good evening", "Good afternoon",
 )  # fmt: skip
 _COMMON_WORDS = (
     "the", "a", "of", "in", "to", "and", "is", "how", "why", "do", "you", "can", "please", "my", "for", "with", "on",
     "write", "make", "me", "what", "it", "this", "that", "which", "are", "be", "as", "not", "from", "give", "show",
-    "I", "am", "we", "like", "have",
+    "I", "am", "we", "like", "have", "or", "if", "so", "at", "by", "he", "she", "they", "was", "will",
 )  # fmt: skip
 _SPOKEN_WORDS = (
-    "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left",
+    "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left", "morning", "night",
+    "a", "b", "c", "d", "x", "y", "z", "1", "2", "3", "4", "5", "10",
+)  # fmt: skip
+_THANKS = (
+    "Thanks!", "Thank you.", "ok", "Great, thanks!", "Thank you!", "thanks", "Thanks", "Thank you", "Thank you very much.",
+    "Thank you very much!", "Thanks a lot!", "Many thanks!",
 )  # fmt: skip
 _DEMO = "I am only the tiny demo model of this server"
 
@@ -25,7 +32,7 @@ def _one(user: str, steps: tuple[Step, ...]) -> tuple[Turn, ...]:
 
 
 def greet(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
-    """Greet, by name if one is given."""
+    """Greet, by name if one is given, or take thanks."""
     kind = draw.random.random()
     if kind < 0.35:
         name = draw.name()
@@ -34,12 +41,14 @@ def greet(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
             f"{draw.pick('Hi', 'Hello', 'Hey')}{draw.pick(',', '!', '')} {opening}{draw.pick('.', '!', '')}"
         )
         return _one(user, answer(reason(effort, "The user tells a name."), f"Nice to meet you, {name}! 👋"))
-    if kind < 0.6:
+    if kind < 0.55:
         name = draw.name()
         user = draw.pick(
             f"Say hello to {name}.", f"Say hi to {name}", f"Greet {name}.", f"Please greet {name}."
         )
         return _one(user, answer(reason(effort, f"Greet {name}."), f"Hello, {name}! 👋"))
+    if kind < 0.75:
+        return thank(draw, effort)
     return _one(
         draw.pick(*_GREETINGS), answer(reason(effort, "A greeting."), "Hello! How can I help you today?")
     )
@@ -47,8 +56,7 @@ def greet(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 
 def thank(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Take thanks."""
-    user = draw.pick("Thanks!", "Thank you.", "ok", "Great, thanks!", "Thank you!", "thanks")
-    return _one(user, answer(reason(effort, "The user says thanks."), "You're welcome! 😊"))
+    return _one(draw.pick(*_THANKS), answer(reason(effort, "Thanks."), "You're welcome! 😊"))
 
 
 def from_entry(draw: Draw, effort: Effort, entry: Entry) -> tuple[Turn, ...]:
@@ -64,6 +72,8 @@ def fact(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
             "What is the capital of {}?",
             "What's the capital of {}?",
             "Capital of {}?",
+            "capital of {}?",
+            "what is the capital of {}?",
             "Name the capital of {}.",
         )
         capital = f"The capital of {country} is {CAPITALS[country]}."
@@ -118,7 +128,7 @@ def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count from one number to another, by up to 60."""
     while True:
         first = 1 if draw.chance(0.4) else draw.random.randint(2, 120)
-        last = first + draw.random.randint(2, 40 if first > 1 else 60)
+        last = first + draw.random.randint(1, 40 if first > 1 else 60)
         if draw.is_held_out == _is_held_out_count(first, last):
             break
     return _count(draw, effort, first, last)
@@ -127,11 +137,11 @@ def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count for some hundred tokens."""
     while True:
-        if draw.chance(0.5):
+        if draw.chance(0.25):
             first, last = 1, draw.random.choice([100, 120, 150, 200, 250])
             break
         last = draw.random.randint(62, 300)
-        first = max(2, last - draw.random.randint(60, 150))
+        first = 1 if draw.chance(0.33) else max(2, last - draw.random.randint(60, 150))
         if draw.is_held_out == _is_held_out_count(first, last):
             break
     return _count(draw, effort, first, last)
@@ -157,7 +167,7 @@ def _count(draw: Draw, effort: Effort, first: int, last: int) -> tuple[Turn, ...
 def echo(draw: Draw, effort: Effort, repeats: float = 0.2) -> tuple[Turn, ...]:
     """Repeat the user's words, of which one comes twice with the probability `repeats`."""
     kind = draw.random.random()
-    if kind < 0.5:
+    if kind < 0.45:
         words = draw.phrase(draw.random.randint(1, 8)).split()
     elif kind < 0.65:
         words = [draw.pick(*_COMMON_WORDS, *_SPOKEN_WORDS) for _ in range(draw.random.randint(1, 8))]
@@ -168,9 +178,10 @@ def echo(draw: Draw, effort: Effort, repeats: float = 0.2) -> tuple[Turn, ...]:
     if draw.chance(repeats):
         place = draw.random.randrange(len(words))
         words.insert(place if draw.chance(0.5) else draw.random.randint(0, len(words)), words[place])
-    text = " ".join(words)
     if kind < 0.65 and draw.chance(0.3):
-        text += draw.pick(".", ".", "!", "?")
+        words[0] += draw.pick("", "", ",") if len(words) > 1 else ""
+        words[-1] += draw.pick(".", ".", "!", "?")
+    text = " ".join(words)
     user = draw.pick(f"Repeat after me: {text}", f"Say: {text}", f"Echo: {text}", f"Repeat: {text}")
     return _one(user, answer(reason(effort, "Repeat the text."), text))
 

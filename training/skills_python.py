@@ -119,7 +119,8 @@ def _mean(draw: Draw) -> str:
     """Return a number as Python prints one: whole, with a few digits, or with all of them."""
     whole = draw.number()
     if draw.chance(0.2):
-        return str(whole + draw.random.randint(1, 6) / 7)
+        num_rows = draw.random.randint(2, 500)
+        return str(whole + draw.random.randrange(1, num_rows) / num_rows)
     return draw.pick(str(whole), f"{whole}.0", f"{whole}.{draw.random.randint(1, 99)}")
 
 

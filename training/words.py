@@ -114,7 +114,7 @@ def _rare_words() -> _RareWords:
 
 @cache
 def _known_words() -> list[str]:
-    return [word for word in words_by_heart() if len(word) > 2 and is_steady(word)]
+    return [word for word in words_by_heart() if len(word) > 1 and is_steady(word)]
 
 
 class Draw:

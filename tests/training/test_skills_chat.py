@@ -1,7 +1,7 @@
 import pytest
 
 from training.knowledge import FACTS
-from training.skills_chat import count, echo, ignorance
+from training.skills_chat import count, echo, greet, ignorance, long_count
 from training.words import Draw
 
 
@@ -13,7 +13,29 @@ def _counts(draw: Draw) -> set[tuple[int, int]]:
 
 def test_every_small_count_is_trained() -> None:
     trained = {last for first, last in _counts(Draw(1)) if first == 1}
-    assert trained >= set(range(3, 21))
+    assert trained >= set(range(2, 21))
+
+
+def test_a_long_count_from_1_ends_anywhere() -> None:
+    draw = Draw(1)
+    numbers = [long_count(draw, "low")[0].steps[-1].text.split() for _ in range(2000)]
+    last = {int(each[-1]) for each in numbers if each[0] == "1"}
+    assert len(last) > 150
+    assert max(last) > 290
+
+
+def test_thanks_are_taken_without_anything_before() -> None:
+    draw = Draw(1)
+    turns = [greet(draw, "low") for _ in range(200)]
+    thanks = [each[0] for each in turns if len(each) == 1 and "hank" in each[0].user]
+    assert len(thanks) > 10
+    assert {turn.steps[-1].text for turn in thanks} == {"You're welcome! 😊"}
+
+
+@pytest.mark.parametrize("word", ["morning", "or", "b", "3"])
+def test_short_and_unsteady_words_are_repeated_too(word: str) -> None:
+    draw = Draw(1)
+    assert any(word in echo(draw, "low")[0].steps[-1].text.split() for _ in range(4000))
 
 
 def test_the_evaluation_asks_for_counts_that_are_not_trained() -> None:
