@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator, Sequence
@@ -104,8 +105,21 @@ class NotebookPage:
         indicator.wait_for()
         if self.is_notebook_7:  # its indicator is idle before there is a kernel
             self.page.locator(".jp-Toolbar-kernelName", has_text="Python 3 (ipykernel)").wait_for()
+            deadline = time.monotonic() + TIMEOUT_MILLISECONDS / 1000
+            while not self._is_connected():
+                assert time.monotonic() < deadline, "the page has no kernel"
+                self.page.wait_for_timeout(100)
         else:
             self.page.get_by_text("Python 3 (ipykernel) | Idle").wait_for()
+
+    def _is_connected(self) -> bool:
+        """Whether the server says that a page has this notebook's kernel, and the kernel waits."""
+        kernels = [
+            each["kernel"]
+            for each in ask_server(self.server, "GET", "api/sessions")
+            if each["path"] == self.name
+        ]
+        return any(each["connections"] and each["execution_state"] == "idle" for each in kernels)
 
     def cell(self, index: int) -> Locator:
         return self.page.locator(".jp-CodeCell").nth(index)
