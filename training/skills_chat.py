@@ -17,8 +17,8 @@ _COMMON_WORDS = (
     "I", "am", "we", "like", "have", "or", "if", "so", "at", "by", "he", "she", "they", "was", "will",
 )  # fmt: skip
 _SPOKEN_WORDS = (
-    "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left", "morning", "night",
-    "a", "b", "c", "d", "x", "y", "z", "1", "2", "3", "4", "5", "10",
+    "yes", "no", "ok", "hello", "one", "two", "three", "test", "good", "day", "stop", "go", "up", "down", "left",
+    "morning", "night", "a", "b", "c", "d", "x", "y", "z", "1", "2", "3", "4", "5", "10",
 )  # fmt: skip
 _THANKS = (
     "Thanks!", "Thank you.", "ok", "Great, thanks!", "Thank you!", "thanks", "Thanks", "Thank you", "Thank you very much.",
@@ -137,7 +137,7 @@ def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count for some hundred tokens."""
     while True:
-        if draw.chance(0.25):
+        if not draw.is_held_out and draw.chance(0.25):
             first, last = 1, draw.random.choice([100, 120, 150, 200, 250])
             break
         last = draw.random.randint(62, 300)
@@ -208,8 +208,8 @@ def _unknown_topic(draw: Draw) -> tuple[str, str]:
         f"What is {topic}?", f"Tell me about {topic}.", f"Explain {topic}.", f"What do you know about {topic}?",
         f"Who is {topic}?", f"Describe {topic}.", f"Who was {topic}?", f"Summarize {topic}.",
     )  # fmt: skip
-    is_known = any(user in entry.questions for entry in FACTS)
-    return _unknown_topic(draw) if is_known else (topic, user)
+    is_fact = any(user in entry.questions for entry in FACTS)
+    return _unknown_topic(draw) if is_fact else (topic, user)
 
 
 def memory(draw: Draw, effort: Effort) -> tuple[Turn, ...]:

@@ -1,7 +1,6 @@
 """Longer texts the model knows by heart; `{topic}` in a question appears again in the title of the answer."""
 
 import re
-from functools import cache
 
 from training.knowledge import CODE, EMOJI, EMOJI_LISTS, FACTS, TABLES, Entry
 
@@ -130,7 +129,6 @@ LONG_TEXTS = (
 )
 
 
-@cache
 def words_by_heart() -> list[str]:
     """Return the words of all that is known by heart."""
     entries = (*FACTS, *EMOJI_LISTS, *TABLES, *CODE, *TEXTS, *LONG_TEXTS)

@@ -1,12 +1,13 @@
 import pytest
 
 from training.knowledge import FACTS
+from training.skills import PlainSkill
 from training.skills_chat import count, echo, greet, ignorance, long_count
 from training.words import Draw
 
 
-def _counts(draw: Draw) -> set[tuple[int, int]]:
-    turns = (count(draw, "low")[0] for _ in range(6000))
+def _counts(draw: Draw, skill: PlainSkill = count) -> set[tuple[int, int]]:
+    turns = (skill(draw, "low")[0] for _ in range(6000))
     numbers = ([int(each) for each in turn.steps[-1].text.split()] for turn in turns)
     return {(each[0], each[-1]) for each in numbers}
 
@@ -38,10 +39,11 @@ def test_short_and_unsteady_words_are_repeated_too(word: str) -> None:
     assert any(word in echo(draw, "low")[0].steps[-1].text.split() for _ in range(4000))
 
 
-def test_the_evaluation_asks_for_counts_that_are_not_trained() -> None:
-    held_out = _counts(Draw(1, is_held_out=True))
+@pytest.mark.parametrize("skill", [count, long_count])
+def test_the_evaluation_asks_for_counts_that_are_not_trained(skill: PlainSkill) -> None:
+    held_out = _counts(Draw(1, is_held_out=True), skill)
     assert len(held_out) > 300
-    assert held_out & _counts(Draw(2)) == set()
+    assert held_out & _counts(Draw(2), skill) == set()
 
 
 def test_what_is_repeated_ends_in_a_point_now_and_then() -> None:
