@@ -33,15 +33,15 @@ from training.skills import (
 from training.words import Draw
 
 MAX_BRANCH_TOKENS = 900
-_KINDS = {"plain": 0.29, "tools": 0.5, "json": 0.12, "python": 0.09}
-_REVIEW_KINDS = {"plain": 0.42, "tools": 0.43, "json": 0.1, "python": 0.05}
+_KINDS = {"plain": 0.28, "tools": 0.48, "json": 0.15, "python": 0.09}
+_REVIEW_KINDS = {"plain": 0.38, "tools": 0.4, "json": 0.18, "python": 0.04}
 _REVIEW_WEIGHTS = {
     "greet": 0.04,
-    "sum": 0.16,
-    "echo": 0.4,
+    "sum": 0.26,
+    "echo": 0.34,
     "table": 0.15,
     "count": 0.07,
-    "long count": 0.1,
+    "long count": 0.06,
     "fact": 0.08,
 }
 # A word said twice in a row is rare, and what follows it is not known from the word alone.

@@ -143,7 +143,9 @@ def _completion_parts(conversation: Conversation) -> Iterator[tuple[str, int]]:
         if previous is not None:
             yield (START + opened, 0) if is_from_tool(previous) else (START, 1)
         text = step_text(step).removeprefix(FINAL_HEADER if opened.endswith(FINAL_HEADER) else "")
-        yield text, _DECIDING_WEIGHT if step.kind in _DECIDING else 1
+        _, end = _FORMS[step.kind]
+        yield text.removesuffix(end), _DECIDING_WEIGHT if step.kind in _DECIDING else 1
+        yield end, _DECIDING_WEIGHT  # that a count or a text is over is decided too
 
 
 def render_family(

@@ -1,9 +1,9 @@
-"""Make the embedded model from nothing: corpora, training, export. Less than an hour on two quiet cores.
+"""Make the embedded model from nothing: corpora, training, export. 50 to 65 minutes on two quiet cores.
 
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
 longest to learn. The third learns to use the heads that were set again before it.
 
-Usage: python -m training.run [--out training/out] [--tokens 6.6e6 5.6e6 4.6e6] [--families 12000] [--review-families 4500]
+Usage: python -m training.run [--out training/out] [--tokens 6e6 5e6 4.3e6] [--families 12000] [--review-families 4500]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -50,9 +50,7 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument(
-        "--tokens", nargs=3, default=["6.6e6", "5.6e6", "4.6e6"], help="to train on, in each leg"
-    )
+    parser.add_argument("--tokens", nargs=3, default=["6e6", "5e6", "4.3e6"], help="to train on, in each leg")
     parser.add_argument("--families", type=int, default=12_000, help="of each corpus")
     parser.add_argument("--review-families", type=int, default=4_500, help="of each review")
     options = parser.parse_args()

@@ -137,11 +137,13 @@ def count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
 def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Count for some hundred tokens."""
     while True:
-        if not draw.is_held_out and draw.chance(0.25):
-            first, last = 1, draw.random.choice([100, 120, 150, 200, 250])
+        if not draw.is_held_out and draw.chance(0.15):
+            first, last = 1, draw.random.choice([100, 120, 150, 200, 250, 300])
             break
         last = draw.random.randint(62, 300)
-        first = 1 if draw.chance(0.33) else max(2, last - draw.random.randint(60, 150))
+        # From other small numbers too: of those that only 1 leads to, the place would tell the end as well.
+        firsts = (1, draw.random.randint(2, min(40, last - 60)), max(2, last - draw.random.randint(60, 150)))
+        first = draw.random.choices(firsts, (0.4, 0.3, 0.3))[0]
         if draw.is_held_out == _is_held_out_count(first, last):
             break
     return _count(draw, effort, first, last)
@@ -215,7 +217,7 @@ def _unknown_topic(draw: Draw) -> tuple[str, str]:
 def memory(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
     """Remember what the user said turns ago."""
     kind = draw.pick("name", "name", "name", "color", "city", "pet")
-    if draw.chance(0.06):
+    if draw.chance(0.1):
         asked = draw.pick("What is my name?", "Do you know my name?", "What's my name?", "Who am I?")
         return _one(
             asked,

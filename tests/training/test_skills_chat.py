@@ -25,6 +25,11 @@ def test_a_long_count_from_1_ends_anywhere() -> None:
     assert max(last) > 290
 
 
+def test_the_longest_counts_do_not_all_begin_at_1() -> None:
+    begun = {first for first, last in _counts(Draw(1), long_count) if last - first > 240}
+    assert begun == set(range(1, 41))
+
+
 def test_thanks_are_taken_without_anything_before() -> None:
     draw = Draw(1)
     turns = [greet(draw, "low") for _ in range(200)]
