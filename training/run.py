@@ -1,4 +1,4 @@
-"""Make the embedded model from nothing: corpora, training, export. 50 to 65 minutes on two quiet cores.
+"""Make the embedded model from nothing: corpora, training, export. About an hour on two quiet cores.
 
 The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
 longest to learn. The third learns to use the heads that were set again before it.

@@ -141,7 +141,7 @@ def long_count(draw: Draw, effort: Effort) -> tuple[Turn, ...]:
             first, last = 1, draw.random.choice([100, 120, 150, 200, 250, 300])
             break
         last = draw.random.randint(62, 300)
-        # From other small numbers too: of those that only 1 leads to, the place would tell the end as well.
+        # From other small numbers too: if the longest all began at 1, the place would tell the end as well as the number.
         firsts = (1, draw.random.randint(2, min(40, last - 60)), max(2, last - draw.random.randint(60, 150)))
         first = draw.random.choices(firsts, (0.4, 0.3, 0.3))[0]
         if draw.is_held_out == _is_held_out_count(first, last):
