@@ -19,6 +19,7 @@ from jupyter_mlx_gpt_oss.engine.frames import (
 )
 from jupyter_mlx_gpt_oss.errors import EngineError, ModelLoadError, OutOfMemoryError
 from jupyter_mlx_gpt_oss.worker.command_inbox import CommandInbox
+from jupyter_mlx_gpt_oss.worker.lean_mlx_lm import leave_out_tokenizers
 from jupyter_mlx_gpt_oss.worker.ranks import Ranks, join_ranks
 
 _log = logging.getLogger(__name__)
@@ -68,7 +69,8 @@ def _connect(address: str) -> socket.socket:
 
 
 def _serve(start: Start, next_command: _Next, post: _Post, ranks: Ranks) -> None:
-    from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop  # noqa: PLC0415  seconds: mlx_lm brings transformers
+    leave_out_tokenizers()
+    from jupyter_mlx_gpt_oss.worker.engine_loop import EngineLoop  # noqa: PLC0415  brings mlx_lm
     from jupyter_mlx_gpt_oss.worker.model_loader import load  # noqa: PLC0415
 
     config = start.config
