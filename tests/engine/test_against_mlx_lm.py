@@ -2,7 +2,9 @@
 
 import asyncio
 import random
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import pytest
@@ -28,13 +30,17 @@ def _prompts(lengths: tuple[int, ...], vocabulary: int) -> list[tuple[int, ...]]
     return [tuple(source.randrange(vocabulary) for _ in range(length)) for length in lengths]
 
 
+@cache
+def _tokenizer() -> Any:
+    return load_tokenizer(demo.cached_checkpoint(), eos_token_ids=[-1])  # nothing ends an answer early
+
+
 def _expected(directory: Path, prompts: list[tuple[int, ...]], num_tokens: int) -> list[list[int]]:
     """What mlx-lm's own generation gives, greedy, in float32 as the engine computes on a CPU."""
     model, _ = load_model(directory)
     model.set_dtype(mx.float32)
-    tokenizer = load_tokenizer(demo.cached_checkpoint(), eos_token_ids=[-1])  # nothing ends an answer early
     return [
-        [news.token for news in stream_generate(model, tokenizer, list(prompt), max_tokens=num_tokens)]
+        [news.token for news in stream_generate(model, _tokenizer(), list(prompt), max_tokens=num_tokens)]
         for prompt in prompts
     ]
 
