@@ -25,13 +25,14 @@ class Exchange:
     memory: Memory
     rank: int
 
-    def sum(self, tensor: Tensor) -> Tensor:
-        """Return the sum of what all processes give here, flat; each must give a tensor of this shape."""
+    def sum(self, tensors: list[Tensor]) -> Tensor:
+        """Return the sum of what all processes give here, one tensor behind the other, flat; all give the same shapes."""
         memory = self.memory
+        flat = [tensor.reshape(-1) for tensor in tensors]
         if memory.num_processes == 1:
-            return tensor
-        slots = memory.slots[:, : tensor.numel()]
-        slots[self.rank] = tensor
+            return torch.cat(flat)
+        slots = memory.slots[:, : sum(map(len, flat))]
+        torch.cat(flat, out=slots[self.rank])
         memory.barrier.wait()
         total = slots.sum(0)
         memory.barrier.wait()  # nobody writes before all have read

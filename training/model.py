@@ -282,7 +282,7 @@ class Experts(nn.Module):
             rows, slots = (chosen == expert).nonzero(as_tuple=True)
             used.append(len(rows) / len(x))
             if len(rows):
-                y = self._expert(x[rows], expert, weights)
+                y = self._expert(x.index_select(0, rows), expert, weights)
                 out = out.index_add(0, rows, y * shares[rows, slots][:, None])
         balance = (logits.softmax(-1).mean(0) * torch.tensor(used)).sum()
         return out, balance * config.num_experts / config.experts_per_token

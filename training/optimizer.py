@@ -78,7 +78,7 @@ class Optimizer:
         rank, count = self._exchange.rank, self._exchange.memory.num_processes
         shares = torch.zeros_like(matrices)
         shares[rank::count] = _orthogonalise(matrices[rank::count])
-        return self._exchange.sum(shares.reshape(-1)).view_as(matrices)
+        return self._exchange.sum([shares]).view_as(matrices)
 
     def _heads(self, matrix: Tensor) -> Tensor:
         """Return what of a matrix belongs to each head, (heads, head_dim, hidden); its memory is the matrix's."""
@@ -92,5 +92,5 @@ def _orthogonalise(matrices: Tensor) -> Tensor:
     a, b, c = _NEWTON_SCHULZ
     for _ in range(5):
         gram = x @ x.mT
-        x = a * x + (b * gram + c * gram @ gram) @ x
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
     return x

@@ -1,9 +1,9 @@
-"""Make the embedded model from nothing: corpora, training, export. About an hour on two quiet cores.
+"""Make the embedded model from nothing: corpora, training, export. Under an hour on two quiet cores.
 
-The first leg learns at the full rate, the second at a falling one, with the experts rounded to MXFP4, and reviews what takes
-longest to learn. The third learns to use the heads that were set again before it.
+The first leg learns at the full rate. The second goes on at a falling one, with the experts rounded to MXFP4, and reviews what
+takes longest to learn. The third begins where that rate ends, and learns to use the heads that were set again before it.
 
-Usage: python -m training.run [--out training/out] [--tokens 6e6 5e6 4.3e6] [--families 12000] [--review-families 4500]
+Usage: python -m training.run [--out training/out] [--tokens 5.3e6 3.6e6 5.3e6] [--families 12000] [--review-families 6000]
 Then look at the rates with training.evaluate, and copy the file into jupyter_mlx_gpt_oss/demo/.
 """
 
@@ -18,9 +18,10 @@ from training.train import parse_plan, train
 
 _SEEDS = (1, 2)  # one corpus for each core
 _REVIEW_SEEDS = 10  # above those
+_HANDED_ON = "0.4"  # the rate between the second leg and the third: what is set again there is kept at it
 _FIRST_LEG = ("--decay-from", "1", "--quantise-from", "1", "--seed", "1")
-_SECOND_LEG = ("--repetition-steps", "0", "--seed", "2")
-_THIRD_LEG = ("--repetition-steps", "0", "--peak-rate", "0.4", "--seed", "3")
+_SECOND_LEG = ("--repetition-steps", "0", "--end-rate", _HANDED_ON, "--seed", "2")
+_THIRD_LEG = ("--repetition-steps", "0", "--peak-rate", _HANDED_ON, "--seed", "3")
 
 
 def make_corpora(folder: Path, num_families: int, num_review_families: int) -> tuple[list[Path], list[Path]]:
@@ -50,9 +51,11 @@ def main() -> None:
     """Make the model."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=Path("training/out"))
-    parser.add_argument("--tokens", nargs=3, default=["6e6", "5e6", "4.3e6"], help="to train on, in each leg")
+    parser.add_argument(
+        "--tokens", nargs=3, default=["5.3e6", "3.6e6", "5.3e6"], help="to train on, in each leg"
+    )
     parser.add_argument("--families", type=int, default=12_000, help="of each corpus")
-    parser.add_argument("--review-families", type=int, default=4_500, help="of each review")
+    parser.add_argument("--review-families", type=int, default=6_000, help="of each review")
     options = parser.parse_args()
     corpora, reviews = make_corpora(options.out, options.families, options.review_families)
     data = ["--data", *map(str, corpora)]

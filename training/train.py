@@ -27,7 +27,6 @@ _NUM_DRAWN = 384  # rare tokens beside those present, for the softmax
 _RARE_WEIGHT = 2.0
 _WARM_STEPS = 60
 _CIRCUIT_STEPS = 500  # in which what copies comes to its full rate
-_LEAST_RATE = 0.02
 _REPORT_STEPS = 50
 _SAVE_STEPS = 500
 
@@ -47,12 +46,14 @@ class Plan:
     init: Path | None
     decay_from: float
     peak_rate: float
+    end_rate: float
     seed: int
 
     def rate(self, step: int, progress: float) -> float:
         """Return the factor of the learning rates: a warm-up, a plateau, a line down."""
         left = (1 - progress) / max(1 - self.decay_from, 1e-9)
-        return self.peak_rate * min(1.0, (step + 1) / _WARM_STEPS) * max(_LEAST_RATE, min(1.0, left))
+        rate = self.end_rate + (self.peak_rate - self.end_rate) * max(0.0, min(1.0, left))
+        return rate * min(1.0, (step + 1) / _WARM_STEPS)
 
     def circuit_share(self, step: int) -> float:
         """Return the share of the rates for what copies: none of it moves until the common words are learned.
@@ -210,9 +211,9 @@ class Run:
             batch = self._corpus.repetition_batch(self._rng) if is_repetition else next(batches)
             loss = self._objective(batch, is_quantised=progress > plan.quantise_from)
             self._optimizer.clear()
-            torch.autograd.backward(loss.total)
+            torch.autograd.backward(loss.total / plan.num_processes)
             num_tokens += batch.token_ids.size * plan.num_processes
-            progress = self._average_gradients(num_tokens / plan.tokens)
+            progress = self._sum_gradients(num_tokens / plan.tokens / plan.num_processes)
             rate = plan.rate(step, progress)
             self._optimizer.step(rate, rate * plan.circuit_share(step))
             self._log.append((loss.total.item(), loss.accuracy, loss.rare_accuracy))
@@ -228,16 +229,14 @@ class Run:
                 self._save()
         self._save()
 
-    def _average_gradients(self, progress: float) -> float:
-        """Average the gradients of all processes, and return their average progress, the same for all."""
+    def _sum_gradients(self, progress: float) -> float:
+        """Add up the gradients of all processes, and return the sum of their progress, the same for all."""
         parameters = list(self._model.parameters())
         for parameter in parameters:
             if parameter.grad is None:
                 parameter.grad = torch.zeros_like(parameter)
-        flat = torch.cat(
-            [*(p.grad.reshape(-1) for p in parameters if p.grad is not None), torch.tensor([progress])]
-        )
-        flat = self._exchange.sum(flat) / self._plan.num_processes
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
+        flat = self._exchange.sum([*gradients, torch.tensor([progress])])
         offset = 0
         for parameter in parameters:
             parameter.grad = flat[offset : offset + parameter.numel()].view_as(parameter)
@@ -281,6 +280,7 @@ def parse_plan(arguments: list[str] | None = None) -> Plan:
     parser.add_argument(
         "--peak-rate", type=float, default=1.0, help="of all rates, the share that they come to"
     )
+    parser.add_argument("--end-rate", type=float, default=0.01, help="the share that they fall to")
     parser.add_argument("--seed", type=int, default=0, help="of the batches")
     parser.add_argument("--init", type=Path, help="a model to go on from; its trained rows are kept")
     options = vars(parser.parse_args(arguments))
